@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * Long-term pins on ranges of memfds, kept as spans of contiguous pages.
+ */
+#ifndef _LINUX_MEMFD_PIN_H
+#define _LINUX_MEMFD_PIN_H
+
+#include <linux/mm.h>
+#include <linux/types.h>
+
+struct file;
+
+/**
+ * struct memfd_span - physically contiguous pages at consecutive indices
+ * @pfn: frame number of the first page
+ * @index: page index of the first page in the buffer
+ * @nr: number of pages, at least 1
+ *
+ * A span covers a folio, a part of one, or several folios whose frames follow
+ * each other. Each folio in it holds one pin for it.
+ */
+struct memfd_span {
+	unsigned long pfn;
+	u32 index;
+	u32 nr;
+};
+
+#define MEMFD_SPANS_PER_CHUNK	(PAGE_SIZE / sizeof(struct memfd_span))
+
+/**
+ * struct memfd_pins - the pinned pages behind a buffer
+ * @nr_pages: pages in the buffer
+ * @nr_spans: spans in the buffer, in the order of their indices
+ * @chunks: pages that hold MEMFD_SPANS_PER_CHUNK spans each
+ * @max_chunks: entries allocated in @chunks
+ *
+ * A buffer is one or more file ranges, put end to end by memfd_pin_range().
+ * Zero initialised it is empty. Adding and releasing need exclusive access;
+ * between the two it does not change and may be read without a lock.
+ */
+struct memfd_pins {
+	unsigned long nr_pages;
+	unsigned long nr_spans;
+	struct memfd_span **chunks;
+	unsigned long max_chunks;
+};
+
+int memfd_pin_range(struct memfd_pins *pins, struct file *memfd,
+		    loff_t start, loff_t end);
+void memfd_pins_release(struct memfd_pins *pins, bool dirty);
+unsigned long memfd_pins_find(const struct memfd_pins *pins,
+			      unsigned long index);
+int memfd_pin_get_seals(struct file *memfd);
+
+/**
+ * memfd_pins_span() - a span by its number
+ * @pins: the buffer
+ * @i: number of the span, below @pins->nr_spans
+ *
+ * Return: the span; it stays where it is until the pins are released.
+ */
+static inline struct memfd_span *
+memfd_pins_span(const struct memfd_pins *pins, unsigned long i)
+{
+	return &pins->chunks[i / MEMFD_SPANS_PER_CHUNK]
+			    [i % MEMFD_SPANS_PER_CHUNK];
+}
+
+#endif /* _LINUX_MEMFD_PIN_H */
