@@ -1,0 +1,493 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * udmabuf - dma-bufs made of memfd memory
+ *
+ * A program names ranges of sealed memfds and gets a dma-buf of the same
+ * pages. They are pinned when the dma-buf is made and stay so until it is gone;
+ * everything in between walks or searches the list of their spans.
+ */
+#include <linux/dma-buf.h>
+#include <linux/dma-mapping.h>
+#include <linux/dma-resv.h>
+#include <linux/file.h>
+#include <linux/fs.h>
+#include <linux/iosys-map.h>
+#include <linux/memfd_pin.h>
+#include <linux/miscdevice.h>
+#include <linux/module.h>
+#include <linux/mutex.h>
+#include <linux/sched/signal.h>
+#include <linux/slab.h>
+#include <linux/string.h>
+#include <linux/uaccess.h>
+#include <linux/vmalloc.h>
+#include <uapi/linux/fcntl.h>
+#include <uapi/linux/udmabuf.h>
+
+static unsigned int list_limit = 1024;
+module_param(list_limit, uint, 0644);
+MODULE_PARM_DESC(list_limit, "Most entries of a UDMABUF_CREATE_LIST (default 1024)");
+
+static unsigned int size_limit_mb = 64;
+module_param(size_limit_mb, uint, 0644);
+MODULE_PARM_DESC(size_limit_mb, "Largest size of a dma-buf in MiB (default 64)");
+
+static bool allow_readonly;
+module_param(allow_readonly, bool, 0644);
+MODULE_PARM_DESC(allow_readonly,
+		 "Make writable dma-bufs of memfds that the caller can only read (default N)");
+
+/**
+ * struct udmabuf - what a dma-buf of ours is made of
+ * @pins: the pages
+ * @lock: protects @attachments and whether they are mapped; taken inside
+ *	dma_resv, nothing is taken inside it
+ * @attachments: list of struct udmabuf_attachment
+ */
+struct udmabuf {
+	struct memfd_pins pins;
+	struct mutex lock; /* attachments */
+	struct list_head attachments;
+};
+
+/**
+ * struct udmabuf_attachment - a device that uses the buffer
+ * @link: in struct udmabuf's attachments
+ * @dev: the device
+ * @sgt: its mapping, NULL while it has none
+ * @dir: the direction that @sgt was mapped with
+ */
+struct udmabuf_attachment {
+	struct list_head link;
+	struct device *dev;
+	struct sg_table *sgt;
+	enum dma_data_direction dir;
+};
+
+static int udmabuf_attach(struct dma_buf *dmabuf,
+			  struct dma_buf_attachment *attachment)
+{
+	struct udmabuf *ubuf = dmabuf->priv;
+	struct udmabuf_attachment *a;
+
+	a = kzalloc(sizeof(*a), GFP_KERNEL);
+	if (!a)
+		return -ENOMEM;
+	a->dev = attachment->dev;
+	attachment->priv = a;
+
+	mutex_lock(&ubuf->lock);
+	list_add(&a->link, &ubuf->attachments);
+	mutex_unlock(&ubuf->lock);
+	return 0;
+}
+
+static void udmabuf_detach(struct dma_buf *dmabuf,
+			   struct dma_buf_attachment *attachment)
+{
+	struct udmabuf *ubuf = dmabuf->priv;
+	struct udmabuf_attachment *a = attachment->priv;
+
+	mutex_lock(&ubuf->lock);
+	list_del(&a->link);
+	mutex_unlock(&ubuf->lock);
+	kfree(a);
+}
+
+/*
+ * The longest segment to give to a device, in pages: what it says that it can
+ * take, what a bounce buffer can hold, and what the length of a segment can
+ * express.
+ */
+static unsigned int max_segment_pages(struct device *dev)
+{
+	size_t max = min_t(size_t, dma_get_max_seg_size(dev), UINT_MAX);
+
+	max = min(max, dma_max_mapping_size(dev));
+	return max(max >> PAGE_SHIFT, (size_t)1);
+}
+
+/* One entry per span; only a span too long for the device takes several. */
+static int fill_sgt(struct sg_table *sgt, const struct memfd_pins *pins,
+		    unsigned int max)
+{
+	const struct memfd_span *span;
+	unsigned int entries = 0, done, nr;
+	struct scatterlist *sg;
+	unsigned long i;
+	int err;
+
+	for (i = 0; i < pins->nr_spans; i++) {
+		entries += DIV_ROUND_UP(memfd_pins_span(pins, i)->nr, max);
+		cond_resched();
+	}
+	err = sg_alloc_table(sgt, entries, GFP_KERNEL);
+	if (err)
+		return err;
+
+	sg = sgt->sgl;
+	for (i = 0; i < pins->nr_spans; i++) {
+		span = memfd_pins_span(pins, i);
+		for (done = 0; done < span->nr; done += nr) {
+			nr = min(span->nr - done, max);
+			sg_set_page(sg, pfn_to_page(span->pfn + done),
+				    nr << PAGE_SHIFT, 0);
+			sg = sg_next(sg);
+		}
+		if (fatal_signal_pending(current)) {
+			sg_free_table(sgt);
+			return -EINTR;
+		}
+		cond_resched();
+	}
+	return 0;
+}
+
+static struct sg_table *udmabuf_map(struct dma_buf_attachment *attachment,
+				    enum dma_data_direction dir)
+{
+	struct udmabuf *ubuf = attachment->dmabuf->priv;
+	struct udmabuf_attachment *a = attachment->priv;
+	struct sg_table *sgt;
+	int err;
+
+	sgt = kmalloc(sizeof(*sgt), GFP_KERNEL);
+	if (!sgt)
+		return ERR_PTR(-ENOMEM);
+
+	err = fill_sgt(sgt, &ubuf->pins, max_segment_pages(a->dev));
+	if (err)
+		goto err_free;
+	err = dma_map_sgtable(a->dev, sgt, dir, 0);
+	if (err)
+		goto err_table;
+
+	mutex_lock(&ubuf->lock);
+	a->sgt = sgt;
+	a->dir = dir;
+	mutex_unlock(&ubuf->lock);
+	return sgt;
+
+err_table:
+	sg_free_table(sgt);
+err_free:
+	kfree(sgt);
+	return ERR_PTR(err);
+}
+
+static void udmabuf_unmap(struct dma_buf_attachment *attachment,
+			  struct sg_table *sgt, enum dma_data_direction dir)
+{
+	struct udmabuf *ubuf = attachment->dmabuf->priv;
+	struct udmabuf_attachment *a = attachment->priv;
+
+	mutex_lock(&ubuf->lock);
+	a->sgt = NULL;
+	mutex_unlock(&ubuf->lock);
+
+	/* An importer may name another direction here than it mapped with. */
+	dma_unmap_sgtable(a->dev, sgt, a->dir, 0);
+	sg_free_table(sgt);
+	kfree(sgt);
+}
+
+/*
+ * Whatever the CPU is going to do, it needs to see all that devices wrote: a
+ * write that covers only a part of the buffer must not bring back old data in
+ * the rest when a bounce buffer is refilled from it.
+ */
+static int udmabuf_begin_cpu_access(struct dma_buf *dmabuf,
+				    enum dma_data_direction dir)
+{
+	struct udmabuf *ubuf = dmabuf->priv;
+	struct udmabuf_attachment *a;
+
+	mutex_lock(&ubuf->lock);
+	list_for_each_entry(a, &ubuf->attachments, link)
+		if (a->sgt)
+			dma_sync_sgtable_for_cpu(a->dev, a->sgt, a->dir);
+	mutex_unlock(&ubuf->lock);
+	return 0;
+}
+
+/*
+ * A CPU that has only read (DMA_FROM_DEVICE) has nothing to hand over: to copy
+ * its view back would undo what the device wrote meanwhile. In all other cases
+ * the direction is that of the mapping, as the DMA API demands.
+ */
+static int udmabuf_end_cpu_access(struct dma_buf *dmabuf,
+				  enum dma_data_direction dir)
+{
+	struct udmabuf *ubuf = dmabuf->priv;
+	struct udmabuf_attachment *a;
+
+	mutex_lock(&ubuf->lock);
+	list_for_each_entry(a, &ubuf->attachments, link)
+		if (a->sgt)
+			dma_sync_sgtable_for_device(a->dev, a->sgt,
+						    a->dir == DMA_BIDIRECTIONAL &&
+						    dir == DMA_FROM_DEVICE ?
+						    dir : a->dir);
+	mutex_unlock(&ubuf->lock);
+	return 0;
+}
+
+static vm_fault_t udmabuf_fault(struct vm_fault *vmf)
+{
+	struct udmabuf *ubuf = vmf->vma->vm_private_data;
+	const struct memfd_span *span;
+
+	if (vmf->pgoff >= ubuf->pins.nr_pages)
+		return VM_FAULT_SIGBUS;
+
+	span = memfd_pins_span(&ubuf->pins,
+			       memfd_pins_find(&ubuf->pins, vmf->pgoff));
+	return vmf_insert_pfn(vmf->vma, vmf->address,
+			      span->pfn + (vmf->pgoff - span->index));
+}
+
+static const struct vm_operations_struct udmabuf_vm_ops = {
+	.fault = udmabuf_fault,
+};
+
+static int udmabuf_mmap(struct dma_buf *dmabuf, struct vm_area_struct *vma)
+{
+	/* The core has checked that the range lies inside the dma-buf. */
+	if (!(vma->vm_flags & (VM_SHARED | VM_MAYSHARE)))
+		return -EINVAL;
+
+	vma->vm_ops = &udmabuf_vm_ops;
+	vma->vm_private_data = dmabuf->priv;
+	vm_flags_set(vma, VM_PFNMAP | VM_DONTEXPAND | VM_DONTDUMP);
+	return 0;
+}
+
+static int udmabuf_vmap(struct dma_buf *dmabuf, struct iosys_map *map)
+{
+	struct udmabuf *ubuf = dmabuf->priv;
+	const struct memfd_span *span;
+	unsigned long i, nr = 0;
+	struct page **pages;
+	unsigned int k;
+	void *vaddr;
+
+	dma_resv_assert_held(dmabuf->resv);
+
+	/* Only as long as vmap() needs it, which takes nothing else. */
+	pages = kvmalloc_array(ubuf->pins.nr_pages, sizeof(*pages), GFP_KERNEL);
+	if (!pages)
+		return -ENOMEM;
+	for (i = 0; i < ubuf->pins.nr_spans; i++) {
+		span = memfd_pins_span(&ubuf->pins, i);
+		for (k = 0; k < span->nr; k++)
+			pages[nr++] = pfn_to_page(span->pfn + k);
+		cond_resched();
+	}
+	vaddr = vmap(pages, nr, VM_MAP, PAGE_KERNEL);
+	kvfree(pages);
+	if (!vaddr)
+		return -ENOMEM;
+
+	iosys_map_set_vaddr(map, vaddr);
+	return 0;
+}
+
+static void udmabuf_vunmap(struct dma_buf *dmabuf, struct iosys_map *map)
+{
+	dma_resv_assert_held(dmabuf->resv);
+	vunmap(map->vaddr);
+}
+
+static void udmabuf_free(struct udmabuf *ubuf)
+{
+	/* Devices and mappings may have written anywhere, and nobody told us. */
+	memfd_pins_release(&ubuf->pins, true);
+	mutex_destroy(&ubuf->lock);
+	kfree(ubuf);
+}
+
+static void udmabuf_release(struct dma_buf *dmabuf)
+{
+	udmabuf_free(dmabuf->priv);
+}
+
+static const struct dma_buf_ops udmabuf_ops = {
+	.cache_sgt_mapping	= true,
+	.attach			= udmabuf_attach,
+	.detach			= udmabuf_detach,
+	.map_dma_buf		= udmabuf_map,
+	.unmap_dma_buf		= udmabuf_unmap,
+	.begin_cpu_access	= udmabuf_begin_cpu_access,
+	.end_cpu_access		= udmabuf_end_cpu_access,
+	.mmap			= udmabuf_mmap,
+	.vmap			= udmabuf_vmap,
+	.vunmap			= udmabuf_vunmap,
+	.release		= udmabuf_release,
+};
+
+static int check_seals(struct file *memfd)
+{
+	int seals = memfd_pin_get_seals(memfd);
+
+	if (seals < 0)
+		return -EBADFD;
+	if (!(seals & F_SEAL_SHRINK) ||
+	    (seals & (F_SEAL_WRITE | F_SEAL_FUTURE_WRITE)))
+		return -EINVAL;
+	return 0;
+}
+
+/* Append one entry of the list to the buffer. */
+static int add_item(struct udmabuf *ubuf, const struct udmabuf_create_item *item)
+{
+	struct file *memfd;
+	int err;
+
+	memfd = fget(item->memfd);
+	if (!memfd)
+		return -EBADFD;
+
+	err = check_seals(memfd);
+	if (err)
+		goto out_put;
+	if (!(memfd->f_mode & FMODE_WRITE) && !READ_ONCE(allow_readonly)) {
+		err = -EACCES;
+		goto out_put;
+	}
+	/* Sizes were checked; what wraps around here ends before it starts. */
+	err = memfd_pin_range(&ubuf->pins, memfd, item->offset,
+			      item->offset + item->size - 1);
+	if (err)
+		goto out_put;
+
+	/* F_SEAL_WRITE from now on sees the pins; one that came before shows. */
+	inode_lock_shared(file_inode(memfd));
+	err = check_seals(memfd);
+	inode_unlock_shared(file_inode(memfd));
+out_put:
+	fput(memfd);
+	return err;
+}
+
+/*
+ * Returns the new dma-buf's descriptor or a negative error. What is wrong with
+ * the numbers is told before anything is pinned.
+ */
+static int udmabuf_create(u32 flags, u32 count,
+			  const struct udmabuf_create_item *list)
+{
+	u64 limit = (u64)READ_ONCE(size_limit_mb) << (20 - PAGE_SHIFT);
+	DEFINE_DMA_BUF_EXPORT_INFO(exp_info);
+	struct dma_buf *dmabuf;
+	struct udmabuf *ubuf;
+	u64 nr_pages = 0;
+	int ret;
+	u32 i;
+
+	for (i = 0; i < count; i++) {
+		if (!IS_ALIGNED(list[i].offset | list[i].size, PAGE_SIZE))
+			return -EINVAL;
+		nr_pages += list[i].size >> PAGE_SHIFT;
+		if (nr_pages > limit)
+			return -EINVAL;
+	}
+	if (!nr_pages)
+		return -EINVAL;
+
+	ubuf = kzalloc(sizeof(*ubuf), GFP_KERNEL);
+	if (!ubuf)
+		return -ENOMEM;
+	mutex_init(&ubuf->lock);
+	INIT_LIST_HEAD(&ubuf->attachments);
+
+	for (i = 0; i < count; i++) {
+		ret = add_item(ubuf, &list[i]);
+		if (ret)
+			goto err_free;
+	}
+
+	exp_info.exp_name = "udmabuf";
+	exp_info.ops = &udmabuf_ops;
+	exp_info.size = ubuf->pins.nr_pages << PAGE_SHIFT;
+	exp_info.flags = O_RDWR;
+	exp_info.priv = ubuf;
+	dmabuf = dma_buf_export(&exp_info);
+	if (IS_ERR(dmabuf)) {
+		ret = PTR_ERR(dmabuf);
+		goto err_free;
+	}
+
+	ret = dma_buf_fd(dmabuf, flags & UDMABUF_FLAGS_CLOEXEC ? O_CLOEXEC : 0);
+	if (ret < 0)
+		dma_buf_put(dmabuf);
+	return ret;
+
+err_free:
+	udmabuf_free(ubuf);
+	return ret;
+}
+
+static int udmabuf_ioctl_create(void __user *arg)
+{
+	struct udmabuf_create_item item = {};
+	struct udmabuf_create create;
+
+	if (copy_from_user(&create, arg, sizeof(create)))
+		return -EFAULT;
+	item.memfd = create.memfd;
+	item.offset = create.offset;
+	item.size = create.size;
+	return udmabuf_create(create.flags, 1, &item);
+}
+
+static int udmabuf_ioctl_create_list(void __user *arg)
+{
+	struct udmabuf_create_item *list;
+	struct udmabuf_create_list head;
+	int ret;
+
+	if (copy_from_user(&head, arg, sizeof(head)))
+		return -EFAULT;
+	if (!head.count || head.count > READ_ONCE(list_limit) ||
+	    head.count > INT_MAX / sizeof(*list))
+		return -EINVAL;
+
+	list = vmemdup_user(arg + sizeof(head), head.count * sizeof(*list));
+	if (IS_ERR(list))
+		return PTR_ERR(list);
+	ret = udmabuf_create(head.flags, head.count, list);
+	kvfree(list);
+	return ret;
+}
+
+static long udmabuf_ioctl(struct file *file, unsigned int cmd,
+			  unsigned long arg)
+{
+	switch (cmd) {
+	case UDMABUF_CREATE:
+		return udmabuf_ioctl_create((void __user *)arg);
+	case UDMABUF_CREATE_LIST:
+		return udmabuf_ioctl_create_list((void __user *)arg);
+	default:
+		return -ENOTTY;
+	}
+}
+
+static const struct file_operations udmabuf_fops = {
+	.owner		= THIS_MODULE,
+	.unlocked_ioctl	= udmabuf_ioctl,
+	.compat_ioctl	= compat_ptr_ioctl,
+};
+
+/* A second misc device of the name that a built-in udmabuf has is refused. */
+static struct miscdevice udmabuf_misc = {
+	.minor	= MISC_DYNAMIC_MINOR,
+	.name	= IS_BUILTIN(CONFIG_UDMABUF) ? "udmabuf-pinfold" : "udmabuf",
+	.fops	= &udmabuf_fops,
+};
+module_misc_device(udmabuf_misc);
+
+MODULE_DESCRIPTION("dma-bufs made of memfd memory, at a cost per folio");
+MODULE_ALIAS("udmabuf");
+MODULE_LICENSE("GPL");
+MODULE_IMPORT_NS(DMA_BUF);
