@@ -22,6 +22,37 @@ modules:	## build the kernel modules (KDIR=: kernel build folder, C=1: sparse)
 	@find $(MODDIR) -xtype l -delete
 	$(MAKE) -C $(KDIR) M=$(MODDIR) modules
 
+# DKMS builds for the running kernel, and again after each kernel update.
+# DKMSFLAGS: other folders than the system's, for a trial.
+VERSION	= $(shell sed -n 's/^PACKAGE_VERSION="\(.*\)"/\1/p' dkms.conf)
+SOURCES	= Makefile Kbuild dkms.conf COPYING include mm drivers
+DKMS	= dkms $(DKMSFLAGS)
+
+.PHONY: install
+install:	## install the modules on this machine (DKMS), with the switch and udev rule
+	@command -v dkms >/dev/null || { echo "dkms is missing:" \
+		"apt install dkms linux-headers-amd64" >&2; exit 1; }
+	install -d $(DESTDIR)/usr/src/pinfold-$(VERSION)
+	cp -r $(SOURCES) $(DESTDIR)/usr/src/pinfold-$(VERSION)
+	$(DKMS) install --force pinfold/$(VERSION)
+	install -D tools/udmabuf-switch $(DESTDIR)/usr/local/sbin/udmabuf-switch
+	install -D -m 644 tools/70-pinfold.rules \
+		$(DESTDIR)/etc/udev/rules.d/70-pinfold.rules
+	install -d $(DESTDIR)/etc/modules-load.d
+	echo udmabuf_pinfold >$(DESTDIR)/etc/modules-load.d/pinfold.conf
+	-udevadm control --reload
+	@echo "installed; modprobe udmabuf_pinfold loads it now"
+
+.PHONY: uninstall
+uninstall:	## undo "make install"
+	-modprobe -r udmabuf_pinfold
+	-$(DKMS) remove pinfold/$(VERSION) --all
+	rm -rf $(DESTDIR)/usr/src/pinfold-$(VERSION)
+	rm -f $(DESTDIR)/usr/local/sbin/udmabuf-switch \
+		$(DESTDIR)/etc/udev/rules.d/70-pinfold.rules \
+		$(DESTDIR)/etc/modules-load.d/pinfold.conf
+	-udevadm control --reload
+
 .PHONY: clean
 clean:		## remove everything that was built
 	rm -rf $(BUILD)
