@@ -172,7 +172,7 @@ static long pin_batch(struct file *memfd, pgoff_t index, loff_t end,
 /*
  * Does a folio that is pinned now still hold the page at @index, with valid
  * contents? Returns 0, -EAGAIN if it does not, -EIO if memory has failed,
- * -EINTR.
+ * -ENOMEM if it has all the pins it can take, -EINTR.
  */
 static int check_pinned(struct folio *folio, struct address_space *mapping,
 			pgoff_t index)
@@ -198,6 +198,14 @@ static int check_pinned(struct folio *folio, struct address_space *mapping,
 	    (folio_test_large(folio) && !folio_test_hugetlb(folio) &&
 	     folio_test_has_hwpoisoned(folio)))
 		return -EIO;
+
+	/*
+	 * A pin on a small folio is 1024 references. Nothing keeps a user from
+	 * naming one page a million times, so stop at half of what the count
+	 * can hold: batches in flight on all CPUs cannot make up the rest.
+	 */
+	if (folio_ref_count(folio) > INT_MAX / 2)
+		return -ENOMEM;
 	return 0;
 }
 
@@ -306,8 +314,8 @@ static void unpin_spans(struct memfd_pins *pins, unsigned long mark, bool dirty)
  * to be released in both cases:
  * * -EINVAL: @memfd is not on shmem or hugetlbfs, the range is empty, negative
  *   or ends past i_size, or the buffer would have more than U32_MAX pages
- * * -ENOMEM: no memory, no huge page, or a folio could not be migrated out of
- *   movable memory
+ * * -ENOMEM: no memory, no huge page, a folio could not be migrated out of
+ *   movable memory, or it is pinned too many times
  * * -ENOSPC: the filesystem is full
  * * -EIO: memory failure in the range, or swap could not be read
  * * -EAGAIN: the file was changed under the range too often
