@@ -1,0 +1,251 @@
+// SPDX-License-Identifier: MIT
+/*
+ * Tests of /dev/udmabuf, which makes dma-bufs of memfd memory: the list of all
+ * subtests and the program. The subtests themselves are in udmabuf_*.c.
+ */
+
+/**
+ * TEST: udmabuf
+ * Category: Core
+ * Mega feature: General Core features
+ * Sub-category: Memory management tests
+ * Functionality: dma-buf
+ * Test category: functionality test
+ * Description: Makes dma-bufs of memfds, uses them in every way, and checks that
+ *              nothing is lost, leaked or allowed by mistake
+ *
+ * SUBTEST: create
+ * Description: A dma-buf of one range has the range's size and contents
+ *
+ * SUBTEST: create-list
+ * Description: A dma-buf of several slices of a memfd
+ *
+ * SUBTEST: list-memfds
+ * Description: Slices of several memfds, taking turns
+ *
+ * SUBTEST: list-adjacent
+ * Description: Slices that follow each other in the memfd
+ *
+ * SUBTEST: list-overlap
+ * Description: Slices that share pages: a write shows at every place
+ *
+ * SUBTEST: list-reversed
+ * Description: Single pages from the last to the first
+ *
+ * SUBTEST: list-same-page
+ * Description: As many entries as the limit allows, all with the same page
+ *
+ * SUBTEST: list-mixed
+ * Description: Small, transparent huge and hugetlb pages in one dma-buf
+ *
+ * SUBTEST: cloexec
+ * Description: The flag decides over close-on-exec, for both ioctls
+ *
+ * SUBTEST: unknown-flags
+ * Description: Flags without a meaning are accepted and change nothing
+ *
+ * SUBTEST: memfd-closed
+ * Description: The memfd is closed and unmapped before the first use
+ *
+ * SUBTEST: device-closed
+ * Description: The device node is closed while the dma-buf is in use
+ *
+ * SUBTEST: seal-write
+ * Description: F_SEAL_WRITE is refused until the dma-buf is gone
+ *
+ * SUBTEST: pins-balanced
+ * Description: The FOLL_PIN counters show each folio while a dma-buf has it,
+ *              and are balanced when all dma-bufs are gone
+ *
+ * SUBTEST: contents-%s
+ * Description: Writes through the memfd show in the dma-buf and the other way
+ *              round, and in no page beside it, with %arg[1]
+ *
+ * arg[1]:
+ *
+ * @shmem:		small pages
+ * @shmem-middle:	small pages in the middle of the file
+ * @shmem-one-page:	the last page of the file
+ * @thp:		transparent huge pages
+ * @thp-middle:		an offset in the middle of a transparent huge page
+ * @hugetlb:		2 MiB hugetlb pages
+ * @hugetlb-middle:	an offset in the middle of a 2 MiB hugetlb page
+ * @hugetlb-inside:	a few pages inside a 2 MiB hugetlb page
+ * @hugetlb-1g-middle:	an offset in the middle of a 1 GiB hugetlb page
+ *
+ * SUBTEST: contents-file-io
+ * Description: read() and write() of the memfd agree with the dma-buf
+ *
+ * SUBTEST: contents-memfd-unmapped
+ * Description: What is written when nobody maps the memfd is there later
+ *
+ * SUBTEST: contents-punch-hole
+ * Description: A hole punched later parts the file's pages from the dma-buf's
+ *
+ * SUBTEST: hole-%s
+ * Description: Never written memory reads as zeroes and is shared, with %arg[1]
+ *
+ * arg[1]:
+ *
+ * @shmem:		holes in a file of small pages
+ * @thp:		holes where transparent huge pages are allowed
+ * @hugetlb:		holes in a file of 2 MiB hugetlb pages
+ * @fallocated:		pages that fallocate() got and nobody touched
+ *
+ * SUBTEST: vgem-import
+ * Description: vgem imports the dma-buf, exports the same one, and maps the
+ *              memfd's pages when all else is closed
+ *
+ * SUBTEST: vgem-import-hugetlb-middle
+ * Description: The same from the middle of a 2 MiB hugetlb page on
+ *
+ * SUBTEST: mmap-%s
+ * Description: Mapping the dma-buf: %arg[1]
+ *
+ * arg[1]:
+ *
+ * @offset:		from an offset on
+ * @past-end:		refused past the end
+ * @private:		refused if private
+ * @protect:		read-only first, then writable
+ * @fault-middle:	only a page in the middle is touched
+ * @fault-syscall:	read() and write() touch the page first
+ * @mremap:		moved and shrunk; growing is refused
+ * @munmap-partial:	cut in two; the last piece keeps the buffer
+ * @fork:		shared with a child that outlives the parent's mapping
+ *
+ * SUBTEST: reject-%s
+ * Description: UDMABUF_CREATE, and UDMABUF_CREATE_LIST with it as only or second
+ *              entry, refuse %arg[1], and nothing stays pinned
+ *
+ * arg[1]:
+ *
+ * @unsealed:			a memfd that could shrink
+ * @write-sealed:		a memfd sealed against writing
+ * @future-write-sealed:	a memfd sealed against future writing
+ * @closed-fd:			a descriptor that is not open
+ * @path-fd:			a descriptor opened with O_PATH
+ * @not-memfd:			a device
+ * @tmpfs-file:			a file on tmpfs that is not a memfd
+ * @offset-unaligned:		an odd offset
+ * @offset-half-page:		an offset of half a page
+ * @size-unaligned:		an odd size
+ * @size-half-page:		a size that ends in a half page
+ * @size-zero:			no size
+ * @size-zero-inside:		no size, inside the file
+ * @size-past-end:		a size larger than the file
+ * @end-past-end:		a range that begins inside and ends outside
+ * @offset-past-end:		a range that begins at the end
+ * @hugetlb-past-end:		the same on hugetlbfs
+ * @wrap-to-zero:		offset + size = 2^64
+ * @wrap-inside:		offset + size wraps around into the file
+ * @wrap-signed:		offset + size = 2^63
+ * @offset-negative:		an offset of 2^63
+ * @size-huge:			a size close to 2^64
+ *
+ * SUBTEST: reject-count-zero
+ * Description: A list without entries is refused
+ *
+ * SUBTEST: reject-count-over-limit
+ * Description: A list longer than list_limit is refused, one as long is not
+ *
+ * SUBTEST: reject-size-over-limit
+ * Description: More than size_limit_mb is refused, even if the sum wraps around;
+ *              exactly that much is not
+ *
+ * SUBTEST: reject-user-pointer
+ * Description: Arguments that cannot be read, as a whole or in part
+ *
+ * SUBTEST: reject-no-descriptor-left
+ * Description: EMFILE leaves nothing pinned
+ *
+ * SUBTEST: reject-dmabuf-as-memfd
+ * Description: A dma-buf is not a memfd
+ *
+ * SUBTEST: reject-unknown-ioctl
+ * Description: The device has no other ioctls, and no read() and write()
+ *
+ * SUBTEST: sync-threads
+ * Description: Concurrent DMA_BUF_IOCTL_SYNC in all directions
+ *
+ * SUBTEST: sync-threads-imported
+ * Description: The same while vgem has the dma-buf imported
+ *
+ * SUBTEST: create-threads
+ * Description: Concurrent creation and closing while holes are punched
+ *
+ * SUBTEST: create-threads-hugetlb
+ * Description: Concurrent creation over the same hugetlb holes
+ *
+ * SUBTEST: fault-threads
+ * Description: Concurrent faults in mappings of the same dma-buf
+ *
+ * SUBTEST: create-signals
+ * Description: Signals with a handler do not disturb creation
+ *
+ * SUBTEST: create-kill
+ * Description: SIGKILL at any moment of a creation leaves nothing pinned
+ *
+ * SUBTEST: create-killable
+ * Description: SIGKILL ends a creation before all is pinned
+ *
+ * SUBTEST: fallocated-survives
+ * Description: What is written through a dma-buf of fallocated, untouched pages
+ *              is not wiped by the first access to the memfd
+ *
+ * SUBTEST: holes-survive-reclaim
+ * Description: What was written through a dma-buf of holes survives its end and
+ *              drop_caches
+ *
+ * SUBTEST: holes-thp-survive-reclaim
+ * Description: The same with transparent huge pages
+ *
+ * SUBTEST: mixed-survives-reclaim
+ * Description: The same with fallocated, written, read and untouched pages
+ *
+ * SUBTEST: readonly-memfd
+ * Description: A descriptor that cannot be written is refused with EACCES unless
+ *              the administrator allows it
+ *
+ * SUBTEST: first-sync-race
+ * Description: Threads that race for the first DMA_BUF_IOCTL_SYNC leak no memory
+ *
+ * SUBTEST: hugetlb-own-reservation
+ * Description: A reservation of the memfd itself is used up by its dma-buf
+ *
+ * SUBTEST: hugetlb-reserved-by-other
+ * Description: Huge pages that another mapping has reserved are not taken
+ *
+ * SUBTEST: hugetlb-holes-reservation
+ * Description: Filling hugetlb holes leaves HugePages_Rsvd as it is
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "igt.h"
+#include "udmabuf_helper.h"
+
+IGT_TEST_DESCRIPTION("dma-bufs made of memfd memory by /dev/udmabuf");
+
+igt_main()
+{
+	static int dev = -1;
+
+	igt_fixture() {
+		dev = open("/dev/udmabuf", O_RDWR | O_CLOEXEC);
+		igt_require_f(dev >= 0, "/dev/udmabuf: %s\n", strerror(errno));
+		igt_require_f(geteuid() == 0, "needs to be root\n");
+	}
+	udmabuf_create_subtests(dev);
+	udmabuf_contents_subtests(dev);
+	udmabuf_mmap_subtests(dev);
+	udmabuf_reject_subtests(dev);
+	udmabuf_stress_subtests(dev);
+	/* May leave a kernel that fails it with wrong counts of huge pages. */
+	udmabuf_persist_subtests(dev);
+
+	igt_fixture()
+		close(dev);
+}

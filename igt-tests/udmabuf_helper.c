@@ -1,0 +1,409 @@
+// SPDX-License-Identifier: MIT
+/*
+ * What the udmabuf tests share: memfds of every kind, dma-bufs made of them,
+ * page patterns, and the kernel's counters and settings.
+ */
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+
+#include "igt.h"
+#include "udmabuf_helper.h"
+
+#ifndef MFD_HUGE_2MB
+#define MFD_HUGE_2MB	(21U << 26)
+#define MFD_HUGE_1GB	(30U << 26)
+#endif
+
+static int count_open_fds(void)
+{
+	DIR *dir = opendir("/proc/self/fd");
+	int count = 0;
+
+	igt_assert(dir);
+	while (readdir(dir))
+		count++;
+	closedir(dir);
+	return count;
+}
+
+/* Settings */
+
+#define SETTING_MAX	8
+
+static struct {
+	char path[128];
+	char value[128];
+} saved_settings[SETTING_MAX];
+static int saved_count;
+
+static int read_line(const char *path, char *line, size_t size)
+{
+	int fd = open(path, O_RDONLY);
+	ssize_t len;
+
+	if (fd < 0)
+		return -errno;
+	len = read(fd, line, size - 1);
+	close(fd);
+	if (len < 0)
+		return -EIO;
+	line[len] = '\0';
+	line[strcspn(line, "\n")] = '\0';
+	return 0;
+}
+
+static int write_line(const char *path, const char *line)
+{
+	int fd = open(path, O_WRONLY);
+	int ret;
+
+	if (fd < 0)
+		return -errno;
+	ret = write(fd, line, strlen(line)) < 0 ? -errno : 0;
+	close(fd);
+	return ret;
+}
+
+/* Also the program's exit handler, so nothing in here may fail a test. */
+static void restore_settings(int sig)
+{
+	(void)sig;
+	while (saved_count) {
+		saved_count--;
+		write_line(saved_settings[saved_count].path,
+			   saved_settings[saved_count].value);
+	}
+}
+
+void set(const char *path, const char *fmt, ...)
+{
+	char old[128], value[32], *chosen;
+	va_list args;
+
+	igt_assert(saved_count < SETTING_MAX);
+	igt_require_f(!read_line(path, old, sizeof(old)), "no %s\n", path);
+
+	/* Of a choice, the one that is made stands in brackets. */
+	chosen = strchr(old, '[');
+	if (chosen) {
+		chosen++;
+		chosen[strcspn(chosen, "]")] = '\0';
+	} else {
+		chosen = old;
+	}
+
+	if (!saved_count)
+		igt_install_exit_handler(restore_settings);
+	snprintf(saved_settings[saved_count].path,
+		 sizeof(saved_settings[saved_count].path), "%s", path);
+	snprintf(saved_settings[saved_count].value,
+		 sizeof(saved_settings[saved_count].value), "%s", chosen);
+	saved_count++;
+
+	va_start(args, fmt);
+	vsnprintf(value, sizeof(value), fmt, args);
+	va_end(args);
+	igt_require_f(!write_line(path, value), "cannot set %s\n", path);
+}
+
+void drop_caches(void)
+{
+	sync();
+	igt_assert_eq(write_line("/proc/sys/vm/drop_caches", "3"), 0);
+}
+
+static void hugetlb_path(char *path, size_t len, size_t huge_size,
+			 const char *name)
+{
+	snprintf(path, len, "/sys/kernel/mm/hugepages/hugepages-%zukB/%s",
+		 huge_size >> 10, name);
+}
+
+int64_t hugetlb(size_t huge_size, const char *name)
+{
+	char path[128], line[32];
+
+	hugetlb_path(path, sizeof(path), huge_size, name);
+	igt_require_f(!read_line(path, line, sizeof(line)), "no %s\n", path);
+	/* An underflow shows up as a number close to 2^64. */
+	return strtoull(line, NULL, 10);
+}
+
+/* Make the pool such that @count pages in it are neither used nor reserved. */
+void reserve_hugetlb(size_t huge_size, int count)
+{
+	int64_t used, reserved = hugetlb(huge_size, "resv_hugepages");
+	char path[128];
+
+	used = hugetlb(huge_size, "nr_hugepages") -
+	       hugetlb(huge_size, "free_hugepages");
+	hugetlb_path(path, sizeof(path), huge_size, "nr_hugepages");
+	set(path, "%" PRId64, used + reserved + count);
+	igt_require_f(hugetlb(huge_size, "free_hugepages") - reserved == count,
+		      "cannot get %d huge pages of %zu MiB\n", count,
+		      huge_size >> 20);
+}
+
+/* The driver behind /dev/udmabuf is known by the name of its misc device. */
+static void parameter_path(int dev, const char *name, char *path, size_t len)
+{
+	char link[64], target[128] = "";
+	struct stat st;
+	char *module;
+
+	igt_assert_eq(fstat(dev, &st), 0);
+	snprintf(link, sizeof(link), "/sys/dev/char/%u:%u",
+		 major(st.st_rdev), minor(st.st_rdev));
+	igt_assert(readlink(link, target, sizeof(target) - 1) > 0);
+	module = strrchr(target, '/') + 1;
+	for (char *c = module; *c; c++)
+		if (*c == '-')
+			*c = '_';
+	snprintf(path, len, "/sys/module/%s/parameters/%s", module, name);
+}
+
+int64_t module_parameter(int dev, const char *name)
+{
+	char path[256], line[32];
+
+	parameter_path(dev, name, path, sizeof(path));
+	igt_require_f(!read_line(path, line, sizeof(line)), "no %s\n", path);
+	return strtoll(line, NULL, 10);
+}
+
+void set_module_parameter(int dev, const char *name, const char *value)
+{
+	char path[256];
+
+	parameter_path(dev, name, path, sizeof(path));
+	set(path, "%s", value);
+}
+
+/* Counters */
+
+int64_t vmstat(const char *name)
+{
+	char key[64], refresh[8];
+	int64_t value, found = -1;
+	FILE *file;
+
+	/* Each CPU keeps a part of the counts to itself until it is asked. */
+	igt_require_f(!read_line("/proc/sys/vm/stat_refresh", refresh,
+				 sizeof(refresh)), "no vm.stat_refresh\n");
+	file = fopen("/proc/vmstat", "r");
+	igt_assert(file);
+	while (fscanf(file, "%63s %" SCNd64, key, &value) == 2)
+		if (!strcmp(key, name))
+			found = value;
+	fclose(file);
+	igt_require_f(found >= 0, "no %s in /proc/vmstat\n", name);
+	return found;
+}
+
+int64_t pins_held(void)
+{
+	return vmstat("nr_foll_pin_acquired") - vmstat("nr_foll_pin_released");
+}
+
+void udmabuf_test(void (*test)(int dev), int dev)
+{
+	int64_t pins;
+	int fds;
+
+	/* In case the last subtest failed halfway. */
+	restore_settings(0);
+	pins = pins_held();
+	fds = count_open_fds();
+
+	test(dev);
+
+	restore_settings(0);
+	igt_assert_eq(count_open_fds(), fds);
+	igt_assert_eq_s64(pins_held(), pins);
+}
+
+/* memfds */
+
+int unsealed_memfd(enum backing backing, size_t size)
+{
+	static const unsigned int flags[] = {
+		[HUGE_2M] = MFD_HUGETLB | MFD_HUGE_2MB,
+		[HUGE_1G] = MFD_HUGETLB | MFD_HUGE_1GB,
+	};
+	int fd;
+
+	if (backing == HUGE_2M)
+		reserve_hugetlb(MIB(2), size / MIB(2));
+	if (backing == HUGE_1G)
+		reserve_hugetlb(GIB(1), size / GIB(1));
+	if (backing == THP)
+		set("/sys/kernel/mm/transparent_hugepage/shmem_enabled",
+		    "always");
+
+	fd = memfd_create("udmabuf-test", MFD_CLOEXEC | MFD_ALLOW_SEALING |
+			  (backing < HUGE_2M ? 0 : flags[backing]));
+	igt_assert_lte(0, fd);
+	igt_assert_eq(ftruncate(fd, size), 0);
+	return fd;
+}
+
+void seal(int memfd, int seals)
+{
+	igt_assert_eq(fcntl(memfd, F_ADD_SEALS, seals), 0);
+}
+
+int sealed_memfd(enum backing backing, size_t size)
+{
+	int fd = unsealed_memfd(backing, size);
+
+	seal(fd, F_SEAL_SHRINK);
+	return fd;
+}
+
+/* Another open file description of the same file. */
+int reopen(int fd, int flags)
+{
+	char path[64];
+	int ret;
+
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+	ret = open(path, flags | O_CLOEXEC);
+	igt_assert_lte(0, ret);
+	return ret;
+}
+
+size_t fd_size(int fd)
+{
+	off_t size = lseek(fd, 0, SEEK_END);
+
+	igt_assert(size >= 0);
+	igt_assert_eq_s64(lseek(fd, 0, SEEK_SET), 0);
+	return size;
+}
+
+void *map_fd(int fd, size_t size)
+{
+	void *ptr = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+
+	igt_assert_f(ptr != MAP_FAILED, "mmap: %s\n", strerror(errno));
+	return ptr;
+}
+
+void unmap(void *ptr, size_t size)
+{
+	igt_assert_eq(munmap(ptr, size), 0);
+}
+
+/* dma-bufs */
+
+int __create(int dev, int memfd, uint64_t offset, uint64_t size)
+{
+	struct udmabuf_create arg = {
+		.memfd = memfd,
+		.flags = UDMABUF_FLAGS_CLOEXEC,
+		.offset = offset,
+		.size = size,
+	};
+	int fd = ioctl(dev, UDMABUF_CREATE, &arg);
+
+	return fd < 0 ? -errno : fd;
+}
+
+int create(int dev, int memfd, uint64_t offset, uint64_t size)
+{
+	int fd = __create(dev, memfd, offset, size);
+
+	igt_assert_f(fd >= 0, "UDMABUF_CREATE: %s\n", strerror(-fd));
+	igt_assert_eq_u64(fd_size(fd), size);
+	return fd;
+}
+
+int __create_list(int dev, uint32_t count,
+		  const struct udmabuf_create_item *items, uint32_t flags)
+{
+	size_t size = count * sizeof(*items);
+	struct udmabuf_create_list *list = malloc(sizeof(*list) + size);
+	int fd;
+
+	igt_assert(list);
+	list->flags = flags;
+	list->count = count;
+	memcpy(list->list, items, size);
+	fd = ioctl(dev, UDMABUF_CREATE_LIST, list);
+	if (fd < 0)
+		fd = -errno;
+	free(list);
+	return fd;
+}
+
+int create_list(int dev, uint32_t count,
+		const struct udmabuf_create_item *items)
+{
+	int fd = __create_list(dev, count, items, UDMABUF_FLAGS_CLOEXEC);
+
+	igt_assert_f(fd >= 0, "UDMABUF_CREATE_LIST: %s\n", strerror(-fd));
+	return fd;
+}
+
+/* Patterns */
+
+static uint64_t page_seed(size_t page, uint64_t seed)
+{
+	return (page + 1) * 0x9e3779b97f4a7c15 ^ seed << 32;
+}
+
+void fill(void *ptr, size_t first, size_t count, uint64_t seed)
+{
+	size_t words = page_size() / sizeof(uint64_t);
+	uint64_t *word = ptr;
+
+	for (size_t page = first; page < first + count; page++) {
+		uint64_t value = page_seed(page, seed);
+
+		for (size_t i = 0; i < words; i++)
+			*word++ = value + i;
+	}
+}
+
+size_t count_filled(const void *ptr, size_t first, size_t count, uint64_t seed)
+{
+	size_t words = page_size() / sizeof(uint64_t), found = 0;
+	const uint64_t *word = ptr;
+
+	for (size_t page = first; page < first + count; page++) {
+		uint64_t value = page_seed(page, seed);
+		size_t i;
+
+		for (i = 0; i < words && word[i] == value + i; i++)
+			;
+		found += i == words;
+		word += words;
+	}
+	return found;
+}
+
+size_t count_zero(const void *ptr, size_t count)
+{
+	size_t words = page_size() / sizeof(uint64_t), found = 0;
+	const uint64_t *word = ptr;
+
+	for (size_t page = 0; page < count; page++) {
+		size_t i;
+
+		for (i = 0; i < words && !word[i]; i++)
+			;
+		found += i == words;
+		word += words;
+	}
+	return found;
+}
