@@ -1,0 +1,242 @@
+// SPDX-License-Identifier: MIT
+/*
+ * The connection to the compositor, a window on it, and waiting for what the
+ * compositor has to say.
+ */
+
+#define _GNU_SOURCE		/* ppoll */
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <string.h>
+
+#include "linux-dmabuf-v1-client-protocol.h"
+#include "xdg-shell-client-protocol.h"
+#include "zerocopy.h"
+
+static volatile sig_atomic_t interrupted;
+
+static void on_signal(int signal)
+{
+	interrupted = 1;
+}
+
+static _Noreturn void die_disconnected(struct wl_display *display)
+{
+	const struct wl_interface *interface = NULL;
+	uint32_t code, id;
+
+	if (wl_display_get_error(display) != EPROTO)
+		die(STATUS_DISCONNECTED, "the compositor closed the connection");
+
+	code = wl_display_get_protocol_error(display, &interface, &id);
+	if (interface == &zwp_linux_buffer_params_v1_interface)
+		die(STATUS_REJECTED, "the compositor rejects the dma-buf: error %u of %s",
+		    code, interface->name);
+	die(STATUS_DISCONNECTED, "protocol error %u of %s", code,
+	    interface ? interface->name : "an unknown interface");
+}
+
+/* Signals are blocked but for the wait, so that none is missed before it. */
+bool window_wait(struct window *window, int fd)
+{
+	struct wl_display *display = window->display;
+	struct pollfd fds[2] = {
+		{ .fd = wl_display_get_fd(display), .events = POLLIN },
+		{ .fd = fd, .events = POLLIN },
+	};
+	sigset_t none;
+	int n;
+
+	while (wl_display_prepare_read(display) < 0)
+		if (wl_display_dispatch_pending(display) < 0)
+			die_disconnected(display);
+
+	if (wl_display_flush(display) < 0) {
+		if (errno == EAGAIN)
+			fds[0].events |= POLLOUT;
+		/* Otherwise the reason is still to be read. */
+	}
+
+	sigemptyset(&none);
+	n = ppoll(fds, 2, NULL, &none);
+	if (n > 0 && fds[0].revents & ~POLLOUT) {
+		if (wl_display_read_events(display) < 0)
+			die_disconnected(display);
+	} else {
+		wl_display_cancel_read(display);
+	}
+	if (wl_display_dispatch_pending(display) < 0)
+		die_disconnected(display);
+
+	if (interrupted)
+		window->closed = true;
+	return n > 0 && fds[1].revents;
+}
+
+void window_roundtrip(struct window *window)
+{
+	if (wl_display_roundtrip(window->display) < 0)
+		die_disconnected(window->display);
+}
+
+static void wm_base_ping(void *data, struct xdg_wm_base *wm_base, uint32_t serial)
+{
+	xdg_wm_base_pong(wm_base, serial);
+}
+
+static const struct xdg_wm_base_listener wm_base_listener = {
+	.ping = wm_base_ping,
+};
+
+static uint32_t lesser(uint32_t a, uint32_t b)
+{
+	return a < b ? a : b;
+}
+
+static void registry_global(void *data, struct wl_registry *registry,
+			    uint32_t name, const char *interface, uint32_t version)
+{
+	struct window *window = data;
+
+	if (!strcmp(interface, wl_compositor_interface.name) && version >= 4) {
+		window->compositor = wl_registry_bind(registry, name,
+						      &wl_compositor_interface, 4);
+	} else if (!strcmp(interface, wl_shm_interface.name)) {
+		window->shm = wl_registry_bind(registry, name, &wl_shm_interface, 1);
+		format_listen_shm(window->shm);
+	} else if (!strcmp(interface, zwp_linux_dmabuf_v1_interface.name) &&
+		   version >= 3) {
+		window->dmabuf = wl_registry_bind(registry, name,
+						  &zwp_linux_dmabuf_v1_interface,
+						  lesser(version, 5));
+		format_listen_dmabuf(window->dmabuf);
+	} else if (!strcmp(interface, xdg_wm_base_interface.name)) {
+		window->wm_base = wl_registry_bind(registry, name,
+						   &xdg_wm_base_interface, 1);
+		xdg_wm_base_add_listener(window->wm_base, &wm_base_listener, NULL);
+	}
+}
+
+static void registry_global_remove(void *data, struct wl_registry *registry,
+				   uint32_t name)
+{
+}
+
+static const struct wl_registry_listener registry_listener = {
+	.global		= registry_global,
+	.global_remove	= registry_global_remove,
+};
+
+/* Afterwards it is known which formats the compositor takes. */
+void window_connect(struct window *window)
+{
+	struct sigaction action = { .sa_handler = on_signal };
+	struct wl_registry *registry;
+	sigset_t stop;
+
+	sigemptyset(&stop);
+	sigaddset(&stop, SIGINT);
+	sigaddset(&stop, SIGTERM);
+	sigprocmask(SIG_BLOCK, &stop, NULL);
+	sigaction(SIGINT, &action, NULL);
+	sigaction(SIGTERM, &action, NULL);
+
+	window->display = wl_display_connect(NULL);
+	if (!window->display)
+		die(STATUS_NO_COMPOSITOR,
+		    "no Wayland compositor (WAYLAND_DISPLAY, XDG_RUNTIME_DIR): %m");
+
+	registry = wl_display_get_registry(window->display);
+	wl_registry_add_listener(registry, &registry_listener, window);
+	window_roundtrip(window);
+	if (!window->compositor)
+		die(STATUS_NO_PROTOCOL, "the compositor has no wl_compositor version 4");
+	if (!window->wm_base)
+		die(STATUS_NO_PROTOCOL, "the compositor has no xdg_wm_base (xdg-shell)");
+	window_roundtrip(window);
+}
+
+static void xdg_surface_configure(void *data, struct xdg_surface *xdg_surface,
+				  uint32_t serial)
+{
+	struct window *window = data;
+
+	xdg_surface_ack_configure(xdg_surface, serial);
+	window->configured = true;
+}
+
+static const struct xdg_surface_listener xdg_surface_listener = {
+	.configure = xdg_surface_configure,
+};
+
+/* A suggestion; the window keeps the size that was asked for. */
+static void toplevel_configure(void *data, struct xdg_toplevel *toplevel,
+			       int32_t width, int32_t height,
+			       struct wl_array *states)
+{
+}
+
+static void toplevel_close(void *data, struct xdg_toplevel *toplevel)
+{
+	struct window *window = data;
+
+	window->closed = true;
+}
+
+static const struct xdg_toplevel_listener toplevel_listener = {
+	.configure	= toplevel_configure,
+	.close		= toplevel_close,
+};
+
+/* Returns when the compositor is ready for the first frame. */
+void window_open(struct window *window, const char *title, int width, int height)
+{
+	struct xdg_surface *xdg_surface;
+	struct xdg_toplevel *toplevel;
+	struct wl_region *opaque;
+
+	window->surface = wl_compositor_create_surface(window->compositor);
+	xdg_surface = xdg_wm_base_get_xdg_surface(window->wm_base, window->surface);
+	xdg_surface_add_listener(xdg_surface, &xdg_surface_listener, window);
+	toplevel = xdg_surface_get_toplevel(xdg_surface);
+	xdg_toplevel_add_listener(toplevel, &toplevel_listener, window);
+	xdg_toplevel_set_title(toplevel, title);
+	xdg_toplevel_set_app_id(toplevel, "wayland-zerocopy");
+	xdg_toplevel_set_min_size(toplevel, width, height);
+	xdg_toplevel_set_max_size(toplevel, width, height);
+
+	opaque = wl_compositor_create_region(window->compositor);
+	wl_region_add(opaque, 0, 0, width, height);
+	wl_surface_set_opaque_region(window->surface, opaque);
+	wl_region_destroy(opaque);
+	wl_surface_commit(window->surface);
+
+	while (!window->configured && !window->closed)
+		window_wait(window, -1);
+	window->frame_due = true;
+}
+
+static void frame_done(void *data, struct wl_callback *callback, uint32_t time)
+{
+	struct window *window = data;
+
+	wl_callback_destroy(callback);
+	window->frame_due = true;
+}
+
+static const struct wl_callback_listener frame_listener = {
+	.done = frame_done,
+};
+
+void window_show(struct window *window, struct buffer *buffer)
+{
+	struct wl_callback *callback = wl_surface_frame(window->surface);
+
+	wl_callback_add_listener(callback, &frame_listener, window);
+	wl_surface_attach(window->surface, buffer->wl_buffer, 0, 0);
+	wl_surface_damage_buffer(window->surface, 0, 0, INT32_MAX, INT32_MAX);
+	wl_surface_commit(window->surface);
+	buffer->busy = true;
+	window->frame_due = false;
+}
