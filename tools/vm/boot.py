@@ -1,0 +1,288 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: GPL-2.0
+"""Boot a kernel of the Debian root in QEMU, run a command there, and judge the
+kernel's log. Runs inside the root; tools/vm/run is the way in."""
+
+import argparse
+import fcntl
+import os
+import re
+import shlex
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+
+PROJECT = os.getcwd()
+BUILD = os.path.join(PROJECT, "build")
+FAILED = 125		# a status of ours, not of the command
+KERNELS = ("6.12",)
+MODULES = ("mm/memfd_pin.ko", "drivers/dma-buf/udmabuf_pinfold.ko")
+KERNELS_TO_COME = ("6.1", "7.2", "debug")
+
+# What the kernel says when something is wrong with it.
+REPORTS = re.compile(
+    rb"WARNING:|BUG:|kernel BUG at|Oops:|general protection fault|UBSAN:|"
+    rb"KASAN:|KFENCE:|refcount_t:|Bad page|Kernel panic|Call Trace:|"
+    rb"blocked for more than|rcu:.*(stall|starved)|"
+    rb"kmemleak: \d+ new suspected|possible (circular|recursive) locking")
+# Its out-of-memory report has a call trace, but is about programs.
+OOM = re.compile(rb"invoked oom-killer")
+# Taint flags of warnings (W), oopses (D), bad pages (B), lockups (L) and
+# machine checks (M).
+BAD_TAINTS = 1 << 9 | 1 << 7 | 1 << 5 | 1 << 14 | 1 << 4
+
+# A guest that hangs is to say so and die. The limits are far above what an
+# emulated guest needs on a busy machine.
+KERNEL_ARGS = [
+    "ignore_loglevel", "printk.devkmsg=on", "oops=panic",
+    "watchdog_thresh=60", "softlockup_panic=1",
+    "sysctl.kernel.hung_task_timeout_secs=300",
+    "sysctl.kernel.hung_task_panic=1",
+    "rcupdate.rcu_cpu_stall_timeout=120",
+    "sysctl.kernel.panic_on_rcu_stall=1",
+]
+
+
+class Parser(argparse.ArgumentParser):
+    def error(self, message):
+        self.print_usage(sys.stderr)
+        self.exit(FAILED, f"tools/vm/run: {message}\n")
+
+
+def say(message):
+    print(f"tools/vm/run: {message}", file=sys.stderr, flush=True)
+
+
+def die(message):
+    say(message)
+    sys.exit(FAILED)
+
+
+def parse_arguments():
+    parser = Parser(
+        prog="tools/vm/run", allow_abbrev=False,
+        usage="%(prog)s [OPTION...] -- COMMAND [ARG...]",
+        description="Boot a kernel in a VM, load our modules so that "
+        "/dev/udmabuf is ours, and run COMMAND there as root, in the "
+        "project's folder. Exits with COMMAND's status, or with 125 and the "
+        "kernel log on standard error when the guest did not come up or its "
+        "kernel complained.")
+    parser.add_argument("--kernel", default="6.12", metavar="VERSION",
+                        choices=KERNELS + KERNELS_TO_COME,
+                        help="6.1, 6.12 (default), 7.2 or debug")
+    parser.add_argument("--stock", action="store_true",
+                        help="leave the kernel as it came: none of our "
+                        "modules")
+    parser.add_argument("--icount", action="store_true",
+                        help="one CPU; guest nanoseconds are guest "
+                        "instructions")
+    parser.add_argument("--cpus", type=int, default=2, metavar="N",
+                        help="default: 2")
+    parser.add_argument("--memory", default="2G", metavar="SIZE",
+                        help="default: 2G")
+    parser.add_argument("--append", action="append", default=[],
+                        metavar="ARGS", help="more kernel arguments")
+    parser.add_argument("--timeout", type=int, default=2400,
+                        metavar="SECONDS",
+                        help="end a guest that takes longer (default: 2400)")
+    arguments = sys.argv[1:]
+    split = arguments.index("--") if "--" in arguments else len(arguments)
+    options = parser.parse_args(arguments[:split])
+    options.command = arguments[split + 1:]
+    if not options.command:
+        parser.error("there is no COMMAND after --")
+    return options
+
+
+def kernel_release(series):
+    """The newest installed kernel of a series such as 6.12."""
+    prefix = f"vmlinuz-{series}."
+    found = [name.removeprefix("vmlinuz-") for name in os.listdir("/boot")
+             if name.startswith(prefix)]
+    if not found:
+        die(f"there is no {series} kernel in the Debian root")
+    return max(found, key=lambda name: [int(n) for n in
+                                        re.findall(r"\d+", name)])
+
+
+def build(release, stock):
+    """Make what the guest loads and runs; make decides what is missing.
+    Returns the paths of the modules to load, in that order."""
+    steps = [["make", "-C", part] for part in
+             ("tools/vm", "igt-tests", "examples/wayland-zerocopy")
+             if os.path.exists(os.path.join(part, "Makefile"))]
+    if not stock:
+        steps.insert(0, ["make", "modules",
+                         f"KDIR=/lib/modules/{release}/build"])
+    with open(os.path.join(BUILD, "vm/lock"), "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        for step in steps:
+            start = time.monotonic()
+            made = subprocess.run([*step, f"-j{os.cpu_count()}"],
+                                  stdin=subprocess.DEVNULL, text=True,
+                                  stdout=subprocess.PIPE,
+                                  stderr=subprocess.STDOUT)
+            if made.returncode:
+                sys.stderr.write(made.stdout)
+                die(f"{shlex.join(step)} failed")
+            took = time.monotonic() - start
+            if took > 5:
+                say(f"{shlex.join(step)} took {took:.0f} s")
+    built = os.path.join(BUILD, "modules", release)
+    return [] if stock else [os.path.join(built, name) for name in MODULES]
+
+
+def share(tag, path):
+    """QEMU options for a folder that the guest can write to."""
+    path = path.replace(",", ",,")
+    return ["-fsdev", f"local,id={tag},path={path},security_model=none,"
+            "multidevs=remap",
+            "-device", f"virtio-9p-pci,fsdev={tag},mount_tag=pinfold.{tag}"]
+
+
+def virtme_command(options, release, accel, shared):
+    """virtme-run finds the initramfs's modules and puts the QEMU command line
+    together. The first init= is the one that its initramfs follows."""
+    kernel_args = [f"init={shared}/init", *KERNEL_ARGS]
+    for args in options.append:
+        kernel_args += shlex.split(args)
+    qemu = {"kvm": ["-accel", "kvm", "-cpu", "host"],
+            "tcg": ["-accel", "tcg,thread=multi", "-cpu", "max"],
+            "icount": ["-accel", "tcg,thread=single", "-cpu", "max",
+                       "-icount", "shift=0,sleep=off"]}[accel]
+    return ["virtme-run", "--kimg", f"/boot/vmlinuz-{release}",
+            "--mods", "auto", "--disable-kvm",
+            "--memory", options.memory,
+            "--cpus", "1" if options.icount else str(options.cpus),
+            "--show-boot-console", "--script-sh", "true",
+            *[f"--kopt={arg}" for arg in kernel_args],
+            "--qemu-opts", "-nodefaults", *qemu,
+            *share("run", shared), *share("build", BUILD)]
+
+
+def start_guest(command):
+    """Start it such that it and all its children die with us, however we end:
+    the last one here is the first process of its own PID namespace."""
+    return subprocess.Popen(["setpriv", "--pdeathsig", "KILL",
+                             "unshare", "--pid", "--fork", "--kill-child",
+                             *command],
+                            cwd="/", stdin=subprocess.DEVNULL,
+                            stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+
+
+def copy_output(path, position, to):
+    """Pass on what was added to the command's output since position."""
+    try:
+        with open(path, "rb") as file:
+            file.seek(position)
+            while chunk := file.read(1 << 16):
+                position += len(chunk)
+                to.write(chunk)
+            to.flush()
+    except FileNotFoundError:
+        pass
+    return position
+
+
+def read_log(pipe, log):
+    """Collect the log, and keep it where one can watch it grow."""
+    with open(os.path.join(BUILD, "vm/console.log"), "wb", 0) as file:
+        for line in pipe:
+            log.append(line)
+            file.write(line)
+
+
+def run_guest(options, release, modules, accel, output):
+    """Run a guest to its end. Returns what it left in its status file ("" when
+    it did not get that far), its log, and whether it had to be killed."""
+    with tempfile.TemporaryDirectory(prefix="pinfold-") as shared:
+        shutil.copy(os.path.join(BUILD, "vm/init"), shared)
+        with open(os.path.join(shared, "todo"), "wb") as file:
+            for word in [PROJECT, *modules, "", *options.command]:
+                file.write(os.fsencode(word) + b"\0")
+
+        log = []
+        guest = start_guest(virtme_command(options, release, accel, shared))
+        reader = threading.Thread(target=read_log, daemon=True,
+                                  args=(guest.stdout, log))
+        reader.start()
+        position = 0
+        deadline = time.monotonic() + options.timeout
+        while guest.poll() is None and time.monotonic() < deadline:
+            try:
+                guest.wait(0.05)
+            except subprocess.TimeoutExpired:
+                pass
+            position = copy_output(os.path.join(shared, "output"), position,
+                                   output)
+        killed = guest.poll() is None
+        guest.kill()
+        guest.wait()
+        reader.join()
+        copy_output(os.path.join(shared, "output"), position, output)
+        try:
+            with open(os.path.join(shared, "status")) as file:
+                return file.read(), log, killed
+        except FileNotFoundError:
+            return "", log, killed
+
+
+def first_report(log):
+    """The first line of the log with which the kernel complained."""
+    out_of_memory = False
+    for line in log:
+        if OOM.search(line):
+            out_of_memory = True
+        elif REPORTS.search(line):
+            if not (out_of_memory and b"Call Trace:" in line):
+                return line.decode(errors="replace").strip()
+            out_of_memory = False
+    return None
+
+
+def verdict(status, log, killed, timeout):
+    """The command's status, and why that is not to be believed, if so."""
+    report = first_report(log)
+    if report:
+        return FAILED, f"the guest's kernel said: {report}"
+    if killed:
+        return FAILED, f"the guest did not finish within {timeout} s"
+    result, taints = status.split() if status else ("failed", "0")
+    if int(taints) & BAD_TAINTS:
+        return FAILED, f"the guest's kernel is tainted ({taints})"
+    if result == "failed":
+        return FAILED, "the guest ended early: " + next(
+            (line.decode(errors="replace").strip() for line in reversed(log)
+             if b"pinfold: " in line), "its kernel did not come up")
+    return int(result), None
+
+
+def main():
+    options = parse_arguments()
+    if options.kernel in KERNELS_TO_COME:
+        die(f"kernel {options.kernel}: not yet")
+    release = kernel_release(options.kernel)
+    os.makedirs(os.path.join(BUILD, "vm"), exist_ok=True)
+    modules = build(release, options.stock)
+    accel = "icount" if options.icount else "tcg"
+    status, log, killed = run_guest(options, release, modules, accel,
+                                    sys.stdout.buffer)
+    code, reason = verdict(status, log, killed, options.timeout)
+    if reason:
+        sys.stderr.buffer.writelines(log)
+        say(reason)
+    return code
+
+
+if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(FAILED))
+    try:
+        sys.exit(main())
+    except KeyboardInterrupt:
+        sys.exit(FAILED)
+    except OSError as error:
+        die(error)
