@@ -26,9 +26,9 @@
 
 /*
  * How often a batch may lose a race against another user of the file (hole
- * punching, reclaim) before the caller is told. Each loss needs its own,
- * well-timed event; a file on which that happens ten times in a row is being
- * changed on purpose.
+ * punching, reclaim, references that hold off migration) before the caller is
+ * told. Each loss needs its own, well-timed event; a file on which that happens
+ * ten times in a row is being changed on purpose.
  */
 #define PIN_RETRIES	10
 
@@ -108,7 +108,6 @@ static pgoff_t hugetlb_next_hole(struct file *memfd, pgoff_t index,
 static int hugetlb_populate(struct file *memfd, pgoff_t index, pgoff_t last)
 {
 	struct super_block *sb = file_inode(memfd)->i_sb;
-	loff_t size = huge_page_size(hstate_file(memfd));
 	int err = 0;
 
 	sb_start_write(sb);
@@ -116,8 +115,9 @@ static int hugetlb_populate(struct file *memfd, pgoff_t index, pgoff_t last)
 		index = hugetlb_next_hole(memfd, index, last);
 		if (index > last)
 			break;
+		/* One byte: the page may end past i_size, which can be sealed. */
 		err = memfd->f_op->fallocate(memfd, FALLOC_FL_KEEP_SIZE,
-					     (loff_t)index << PAGE_SHIFT, size);
+					     (loff_t)index << PAGE_SHIFT, 1);
 	}
 	sb_end_write(sb);
 
@@ -128,7 +128,8 @@ static int hugetlb_populate(struct file *memfd, pgoff_t index, pgoff_t last)
 
 /*
  * Pin up to PIN_BATCH folios from page @index to byte @end. Returns their
- * number, or a negative error; -EAGAIN means that the file changed meanwhile.
+ * number, or a negative error; -EAGAIN means that the file changed meanwhile,
+ * -EBUSY that a folio was in use and could not be migrated.
  */
 static long pin_batch(struct file *memfd, pgoff_t index, loff_t end,
 		      struct folio **folios)
@@ -153,9 +154,13 @@ static long pin_batch(struct file *memfd, pgoff_t index, loff_t end,
 	if (ret)
 		return ret;
 
-	/* With the inode lock held nobody can punch a new hole. */
+	/*
+	 * With the inode lock held nobody can punch a new hole. Another user of
+	 * the file may hold it for long, in fallocate().
+	 */
 	if (huge) {
-		inode_lock_shared(inode);
+		if (down_read_killable(&inode->i_rwsem))
+			return -EINTR;
 		if (hugetlb_next_hole(memfd, index, last) <= last) {
 			inode_unlock_shared(inode);
 			return -EAGAIN;
@@ -166,7 +171,8 @@ static long pin_batch(struct file *memfd, pgoff_t index, loff_t end,
 			       folios, PIN_BATCH, &offset);
 	if (huge)
 		inode_unlock_shared(inode);
-	return ret;
+	/* A folio that could not be migrated may be idle in a moment. */
+	return ret == -ENOMEM ? -EBUSY : ret;
 }
 
 /*
@@ -183,7 +189,7 @@ static int check_pinned(struct folio *folio, struct address_space *mapping,
 	 * pin: wait for it. If it takes the lock later, it sees the pin, which
 	 * is why the pin must be visible before the lock is looked at.
 	 */
-	smp_mb__after_atomic();
+	smp_mb();
 	if (folio_test_locked(folio)) {
 		if (folio_lock_killable(folio))
 			return -EINTR;
@@ -202,7 +208,7 @@ static int check_pinned(struct folio *folio, struct address_space *mapping,
 	/*
 	 * A pin on a small folio is 1024 references. Nothing keeps a user from
 	 * naming one page a million times, so stop at half of what the count
-	 * can hold: batches in flight on all CPUs cannot make up the rest.
+	 * can hold: that leaves room for the batches of a million threads.
 	 */
 	if (folio_ref_count(folio) > INT_MAX / 2)
 		return -ENOMEM;
@@ -245,12 +251,8 @@ static int append_folio(struct memfd_pins *pins, unsigned long mark,
 
 	if (i > mark) {
 		span = memfd_pins_span(pins, i - 1);
-		if (span->pfn + span->nr == pfn) {
-			/* The last batch ended in this folio: one pin will do. */
-			if (first)
-				unpin_folio(folio);
+		if (span->pfn + span->nr == pfn)
 			goto merge;
-		}
 	}
 
 	if (i % MEMFD_SPANS_PER_CHUNK == 0) {
@@ -364,8 +366,10 @@ int memfd_pin_range(struct memfd_pins *pins, struct file *memfd,
 		for (; i < nr; i++)
 			unpin_folio(folios[i]);
 
-		if (err == -EAGAIN && tries++ < PIN_RETRIES)
+		if ((err == -EAGAIN || err == -EBUSY) && tries++ < PIN_RETRIES)
 			err = 0;
+		if (err == -EBUSY)
+			err = -ENOMEM;
 		if (!err && fatal_signal_pending(current))
 			err = -EINTR;
 		if (err)
@@ -395,8 +399,10 @@ void memfd_pins_release(struct memfd_pins *pins, bool dirty)
 	unsigned long i;
 
 	unpin_spans(pins, 0, dirty);
-	for (i = 0; i < pins->max_chunks; i++)
+	for (i = 0; i < pins->max_chunks; i++) {
 		kfree(pins->chunks[i]);
+		cond_resched();
+	}
 	kvfree(pins->chunks);
 	memset(pins, 0, sizeof(*pins));
 }
