@@ -35,7 +35,7 @@ MODULE_PARM_DESC(size_limit_mb, "Largest size of a dma-buf in MiB (default 64)")
 static bool allow_readonly;
 module_param(allow_readonly, bool, 0644);
 MODULE_PARM_DESC(allow_readonly,
-		 "Make writable dma-bufs of memfds that the caller can only read (default N)");
+		 "Accept memfds that the caller can only read or only write (default N)");
 
 /**
  * struct udmabuf - what a dma-buf of ours is made of
@@ -95,30 +95,52 @@ static void udmabuf_detach(struct dma_buf *dmabuf,
 }
 
 /*
- * The longest segment to give to a device, in pages: what it says that it can
- * take, what a bounce buffer can hold, and what the length of a segment can
- * express.
+ * What a device can take as one segment: no more than @max pages, a bounce
+ * buffer being the limit if there is one, and not across a multiple of
+ * @boundary frames.
  */
-static unsigned int max_segment_pages(struct device *dev)
-{
-	size_t max = min_t(size_t, dma_get_max_seg_size(dev), UINT_MAX);
+struct segment_limits {
+	unsigned long max;
+	unsigned long boundary;
+};
 
-	max = min(max, dma_max_mapping_size(dev));
-	return max(max >> PAGE_SHIFT, (size_t)1);
+static struct segment_limits segment_limits(struct device *dev)
+{
+	size_t max = min_t(size_t, dma_get_max_seg_size(dev),
+			   dma_max_mapping_size(dev));
+
+	return (struct segment_limits) {
+		.max = max(max >> PAGE_SHIFT, (size_t)1),
+		.boundary = dma_get_seg_boundary_nr_pages(dev, PAGE_SHIFT),
+	};
 }
 
-/* One entry per span; only a span too long for the device takes several. */
-static int fill_sgt(struct sg_table *sgt, const struct memfd_pins *pins,
-		    unsigned int max)
+/* Pages in the segment that begins @done pages into the span. */
+static unsigned int segment_pages(const struct memfd_span *span,
+				  unsigned int done,
+				  const struct segment_limits *limits)
 {
-	const struct memfd_span *span;
+	unsigned long pfn = span->pfn + done;
+
+	return min3((unsigned long)(span->nr - done), limits->max,
+		    limits->boundary - (pfn & (limits->boundary - 1)));
+}
+
+/* One entry per span; only what the device cannot take as one is split. */
+static int fill_sgt(struct sg_table *sgt, const struct memfd_pins *pins,
+		    struct device *dev)
+{
+	struct segment_limits limits = segment_limits(dev);
 	unsigned int entries = 0, done, nr;
+	const struct memfd_span *span;
 	struct scatterlist *sg;
 	unsigned long i;
 	int err;
 
 	for (i = 0; i < pins->nr_spans; i++) {
-		entries += DIV_ROUND_UP(memfd_pins_span(pins, i)->nr, max);
+		span = memfd_pins_span(pins, i);
+		for (done = 0; done < span->nr; entries++)
+			done += segment_pages(span, done, &limits);
 		cond_resched();
 	}
 	err = sg_alloc_table(sgt, entries, GFP_KERNEL);
@@ -129,7 +151,7 @@ static int fill_sgt(struct sg_table *sgt, const struct memfd_pins *pins,
 	for (i = 0; i < pins->nr_spans; i++) {
 		span = memfd_pins_span(pins, i);
 		for (done = 0; done < span->nr; done += nr) {
-			nr = min(span->nr - done, max);
+			nr = segment_pages(span, done, &limits);
 			sg_set_page(sg, pfn_to_page(span->pfn + done),
 				    nr << PAGE_SHIFT, 0);
 			sg = sg_next(sg);
@@ -155,12 +177,13 @@ static struct sg_table *udmabuf_map(struct dma_buf_attachment *attachment,
 	if (!sgt)
 		return ERR_PTR(-ENOMEM);
 
-	err = fill_sgt(sgt, &ubuf->pins, max_segment_pages(a->dev));
+	err = fill_sgt(sgt, &ubuf->pins, a->dev);
 	if (err)
 		goto err_free;
-	err = dma_map_sgtable(a->dev, sgt, dir, 0);
+	err = dma_map_sgtable(a->dev, sgt, dir, DMA_ATTR_SKIP_CPU_SYNC);
 	if (err)
 		goto err_table;
+	dma_sync_sgtable_for_device(a->dev, sgt, dir);
 
 	mutex_lock(&ubuf->lock);
 	a->sgt = sgt;
@@ -175,6 +198,12 @@ err_free:
 	return ERR_PTR(err);
 }
 
+/*
+ * The core unmaps when it detaches, long after the device's last access. What a
+ * bounce buffer holds by then is older than what the owner of the memfd has
+ * written since, and must not come back. Whoever wants to read what a device
+ * wrote has asked for it by begin_cpu_access().
+ */
 static void udmabuf_unmap(struct dma_buf_attachment *attachment,
 			  struct sg_table *sgt, enum dma_data_direction dir)
 {
@@ -185,8 +214,7 @@ static void udmabuf_unmap(struct dma_buf_attachment *attachment,
 	a->sgt = NULL;
 	mutex_unlock(&ubuf->lock);
 
-	/* An importer may name another direction here than it mapped with. */
-	dma_unmap_sgtable(a->dev, sgt, a->dir, 0);
+	dma_unmap_sgtable(a->dev, sgt, a->dir, DMA_ATTR_SKIP_CPU_SYNC);
 	sg_free_table(sgt);
 	kfree(sgt);
 }
@@ -194,18 +222,30 @@ static void udmabuf_unmap(struct dma_buf_attachment *attachment,
 /*
  * Whatever the CPU is going to do, it needs to see all that devices wrote: a
  * write that covers only a part of the buffer must not bring back old data in
- * the rest when a bounce buffer is refilled from it.
+ * the rest when a bounce buffer is refilled from it. They must have finished:
+ * the core waits for the fences only after this call. If several devices with
+ * bounce buffers wrote, the one that attached first wins.
  */
 static int udmabuf_begin_cpu_access(struct dma_buf *dmabuf,
 				    enum dma_data_direction dir)
 {
 	struct udmabuf *ubuf = dmabuf->priv;
 	struct udmabuf_attachment *a;
+	long ret;
 
-	mutex_lock(&ubuf->lock);
-	list_for_each_entry(a, &ubuf->attachments, link)
+	ret = dma_resv_wait_timeout(dmabuf->resv,
+				    dma_resv_usage_rw(dir != DMA_FROM_DEVICE),
+				    true, MAX_SCHEDULE_TIMEOUT);
+	if (ret < 0)
+		return ret;
+
+	if (mutex_lock_killable(&ubuf->lock))
+		return -EINTR;
+	list_for_each_entry(a, &ubuf->attachments, link) {
 		if (a->sgt)
 			dma_sync_sgtable_for_cpu(a->dev, a->sgt, a->dir);
+		cond_resched();
+	}
 	mutex_unlock(&ubuf->lock);
 	return 0;
 }
@@ -221,13 +261,17 @@ static int udmabuf_end_cpu_access(struct dma_buf *dmabuf,
 	struct udmabuf *ubuf = dmabuf->priv;
 	struct udmabuf_attachment *a;
 
-	mutex_lock(&ubuf->lock);
-	list_for_each_entry(a, &ubuf->attachments, link)
+	if (mutex_lock_killable(&ubuf->lock))
+		return -EINTR;
+	list_for_each_entry(a, &ubuf->attachments, link) {
+		bool only_read = dir == DMA_FROM_DEVICE &&
+				 a->dir == DMA_BIDIRECTIONAL;
+
 		if (a->sgt)
 			dma_sync_sgtable_for_device(a->dev, a->sgt,
-						    a->dir == DMA_BIDIRECTIONAL &&
-						    dir == DMA_FROM_DEVICE ?
-						    dir : a->dir);
+						    only_read ? dir : a->dir);
+		cond_resched();
+	}
 	mutex_unlock(&ubuf->lock);
 	return 0;
 }
@@ -253,7 +297,7 @@ static const struct vm_operations_struct udmabuf_vm_ops = {
 static int udmabuf_mmap(struct dma_buf *dmabuf, struct vm_area_struct *vma)
 {
 	/* The core has checked that the range lies inside the dma-buf. */
-	if (!(vma->vm_flags & (VM_SHARED | VM_MAYSHARE)))
+	if (!(vma->vm_flags & VM_MAYSHARE))
 		return -EINVAL;
 
 	vma->vm_ops = &udmabuf_vm_ops;
@@ -279,9 +323,10 @@ static int udmabuf_vmap(struct dma_buf *dmabuf, struct iosys_map *map)
 		return -ENOMEM;
 	for (i = 0; i < ubuf->pins.nr_spans; i++) {
 		span = memfd_pins_span(&ubuf->pins, i);
-		for (k = 0; k < span->nr; k++)
+		for (k = 0; k < span->nr; k++) {
 			pages[nr++] = pfn_to_page(span->pfn + k);
-		cond_resched();
+			cond_resched();
+		}
 	}
 	vaddr = vmap(pages, nr, VM_MAP, PAGE_KERNEL);
 	kvfree(pages);
@@ -298,17 +343,17 @@ static void udmabuf_vunmap(struct dma_buf *dmabuf, struct iosys_map *map)
 	vunmap(map->vaddr);
 }
 
-static void udmabuf_free(struct udmabuf *ubuf)
+static void udmabuf_free(struct udmabuf *ubuf, bool dirty)
 {
-	/* Devices and mappings may have written anywhere, and nobody told us. */
-	memfd_pins_release(&ubuf->pins, true);
+	memfd_pins_release(&ubuf->pins, dirty);
 	mutex_destroy(&ubuf->lock);
 	kfree(ubuf);
 }
 
 static void udmabuf_release(struct dma_buf *dmabuf)
 {
-	udmabuf_free(dmabuf->priv);
+	/* Devices and mappings may have written anywhere, and nobody told us. */
+	udmabuf_free(dmabuf->priv, true);
 }
 
 static const struct dma_buf_ops udmabuf_ops = {
@@ -340,6 +385,7 @@ static int check_seals(struct file *memfd)
 /* Append one entry of the list to the buffer. */
 static int add_item(struct udmabuf *ubuf, const struct udmabuf_create_item *item)
 {
+	const fmode_t both = FMODE_READ | FMODE_WRITE;
 	struct file *memfd;
 	int err;
 
@@ -350,7 +396,8 @@ static int add_item(struct udmabuf *ubuf, const struct udmabuf_create_item *item
 	err = check_seals(memfd);
 	if (err)
 		goto out_put;
-	if (!(memfd->f_mode & FMODE_WRITE) && !READ_ONCE(allow_readonly)) {
+	/* Through the dma-buf the pages can be read as well as written. */
+	if ((memfd->f_mode & both) != both && !READ_ONCE(allow_readonly)) {
 		err = -EACCES;
 		goto out_put;
 	}
@@ -361,7 +408,9 @@ static int add_item(struct udmabuf *ubuf, const struct udmabuf_create_item *item
 		goto out_put;
 
 	/* F_SEAL_WRITE from now on sees the pins; one that came before shows. */
-	inode_lock_shared(file_inode(memfd));
+	err = -EINTR;
+	if (down_read_killable(&file_inode(memfd)->i_rwsem))
+		goto out_put;
 	err = check_seals(memfd);
 	inode_unlock_shared(file_inode(memfd));
 out_put:
@@ -423,11 +472,11 @@ static int udmabuf_create(u32 flags, u32 count,
 	return ret;
 
 err_free:
-	udmabuf_free(ubuf);
+	udmabuf_free(ubuf, false);
 	return ret;
 }
 
-static int udmabuf_ioctl_create(void __user *arg)
+static int ioctl_create(void __user *arg)
 {
 	struct udmabuf_create_item item = {};
 	struct udmabuf_create create;
@@ -440,7 +489,7 @@ static int udmabuf_ioctl_create(void __user *arg)
 	return udmabuf_create(create.flags, 1, &item);
 }
 
-static int udmabuf_ioctl_create_list(void __user *arg)
+static int ioctl_create_list(void __user *arg)
 {
 	struct udmabuf_create_item *list;
 	struct udmabuf_create_list head;
@@ -465,9 +514,9 @@ static long udmabuf_ioctl(struct file *file, unsigned int cmd,
 {
 	switch (cmd) {
 	case UDMABUF_CREATE:
-		return udmabuf_ioctl_create((void __user *)arg);
+		return ioctl_create((void __user *)arg);
 	case UDMABUF_CREATE_LIST:
-		return udmabuf_ioctl_create_list((void __user *)arg);
+		return ioctl_create_list((void __user *)arg);
 	default:
 		return -ENOTTY;
 	}
