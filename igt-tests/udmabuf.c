@@ -50,6 +50,12 @@
  * SUBTEST: device-closed
  * Description: The device node is closed while the dma-buf is in use
  *
+ * SUBTEST: module-held
+ * Description: The module cannot go while a dma-buf is there
+ *
+ * SUBTEST: all-seals
+ * Description: Seals other than those against writing do no harm
+ *
  * SUBTEST: seal-write
  * Description: F_SEAL_WRITE is refused until the dma-buf is gone
  *
@@ -153,6 +159,9 @@
  * Description: More than size_limit_mb is refused, even if the sum wraps around;
  *              exactly that much is not
  *
+ * SUBTEST: reject-too-many-pins
+ * Description: A page that is listed millions of times is refused in time
+ *
  * SUBTEST: reject-user-pointer
  * Description: Arguments that cannot be read, as a whole or in part
  *
@@ -180,8 +189,14 @@
  * SUBTEST: fault-threads
  * Description: Concurrent faults in mappings of the same dma-buf
  *
+ * SUBTEST: no-leak
+ * Description: Thousands of dma-bufs, made, used and closed, leave no memory in use
+ *
  * SUBTEST: create-signals
  * Description: Signals with a handler do not disturb creation
+ *
+ * SUBTEST: create-signals-hugetlb
+ * Description: The same while hugetlb holes are filled
  *
  * SUBTEST: create-kill
  * Description: SIGKILL at any moment of a creation leaves nothing pinned
@@ -204,8 +219,10 @@
  * Description: The same with fallocated, written, read and untouched pages
  *
  * SUBTEST: readonly-memfd
- * Description: A descriptor that cannot be written is refused with EACCES unless
- *              the administrator allows it
+ * Description: A descriptor that cannot be written is refused with EACCES
+ *
+ * SUBTEST: readonly-memfd-allowed
+ * Description: Such a descriptor is accepted where the administrator allows it
  *
  * SUBTEST: first-sync-race
  * Description: Threads that race for the first DMA_BUF_IOCTL_SYNC leak no memory

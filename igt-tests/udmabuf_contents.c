@@ -87,16 +87,16 @@ static void test_contents(int dev)
 static void check_hole(int dev, int memfd, size_t first, size_t count)
 {
 	int dmabuf = create(dev, memfd, pages(first), pages(count));
-	void *buf = map_fd(dmabuf, pages(count)), *mem;
+	size_t file_size = fd_size(memfd);
+	char *buf = map_fd(dmabuf, pages(count)), *mem;
 
 	igt_assert_eq(count_zero(buf, count), count);
 	fill(buf, first, count, 1);
-	mem = map_fd(memfd, pages(first + count));
-	igt_assert_eq(count_filled((char *)mem + pages(first), first, count, 1),
-		      count);
+	mem = map_fd(memfd, file_size);
+	igt_assert_eq(count_filled(mem + pages(first), first, count, 1), count);
 	igt_assert_eq(count_zero(mem, first), first);
 
-	unmap(mem, pages(first + count));
+	unmap(mem, file_size);
 	unmap(buf, pages(count));
 	close(dmabuf);
 	close(memfd);
@@ -219,11 +219,12 @@ static void check_vgem(int dev, int memfd, size_t first, size_t count)
 {
 	int vgem = drm_open_driver(DRIVER_VGEM), dmabuf, again;
 	uint64_t offset = next_vgem_offset(vgem, pages(count));
-	char *mem = map_fd(memfd, pages(first + count)), *bo, *buf;
+	size_t file_size = fd_size(memfd);
+	char *file = map_fd(memfd, file_size), *bo, *buf;
+	char *mem = file + pages(first);
 	struct stat old, new;
 	uint32_t handle;
 
-	mem += pages(first);
 	fill(mem, first, count, 1);
 	dmabuf = create(dev, memfd, pages(first), pages(count));
 	handle = prime_fd_to_handle(vgem, dmabuf);
@@ -252,7 +253,7 @@ static void check_vgem(int dev, int memfd, size_t first, size_t count)
 	igt_assert_eq(count_filled(bo, first, count, 3), count);
 
 	unmap(bo, pages(count));
-	unmap(mem - pages(first), pages(first + count));
+	unmap(file, file_size);
 	gem_close(vgem, handle);
 	drm_close_driver(vgem);
 }

@@ -175,7 +175,7 @@ static void test_list_reversed(int dev)
 
 static void test_list_same_page(int dev)
 {
-	size_t count = module_parameter(dev, "list_limit");
+	size_t count = module_attribute(dev, "parameters/list_limit");
 	struct udmabuf_create_item *items = calloc(count, sizeof(*items));
 	int memfd = filled_memfd(SHMEM, 1, 1), dmabuf;
 	char *buf;
@@ -291,6 +291,32 @@ static void test_device_closed(int dev)
 	close(memfd);
 }
 
+/* As long as the dma-buf is there, its code must be, too. */
+static void test_module_held(int dev)
+{
+	int64_t users = module_attribute(dev, "refcnt");
+	int memfd = sealed_memfd(SHMEM, pages(NPAGES));
+	int dmabuf = create(dev, memfd, 0, pages(NPAGES));
+
+	igt_assert_eq_s64(module_attribute(dev, "refcnt"), users + 1);
+	close(dmabuf);
+	igt_assert_eq_s64(module_attribute(dev, "refcnt"), users);
+	close(memfd);
+}
+
+static void test_all_seals(int dev)
+{
+	static const enum backing backings[] = { SHMEM, HUGE_2M };
+
+	for (size_t i = 0; i < ARRAY_SIZE(backings); i++) {
+		int memfd = unsealed_memfd(backings[i], MIB(2));
+
+		seal(memfd, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL);
+		close(create(dev, memfd, 0, MIB(2)));
+		close(memfd);
+	}
+}
+
 static void test_seal_write(int dev)
 {
 	int memfd = filled_memfd(SHMEM, NPAGES, 1);
@@ -363,6 +389,10 @@ void udmabuf_create_subtests(int dev)
 		udmabuf_test(test_memfd_closed, dev);
 	igt_subtest("device-closed")
 		udmabuf_test(test_device_closed, dev);
+	igt_subtest("module-held")
+		udmabuf_test(test_module_held, dev);
+	igt_subtest("all-seals")
+		udmabuf_test(test_all_seals, dev);
 	igt_subtest("seal-write")
 		udmabuf_test(test_seal_write, dev);
 	igt_subtest("pins-balanced")

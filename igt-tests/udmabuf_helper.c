@@ -38,13 +38,11 @@ static int count_open_fds(void)
 
 /* Settings */
 
-#define SETTING_MAX	8
-
-static struct {
+static struct setting {
 	char path[128];
 	char value[128];
-} saved_settings[SETTING_MAX];
-static int saved_count;
+} saved_settings[8];
+static size_t saved_count;
 
 static int read_line(const char *path, char *line, size_t size)
 {
@@ -85,31 +83,39 @@ static void restore_settings(int sig)
 	}
 }
 
-void set(const char *path, const char *fmt, ...)
+static void save_setting(const char *path)
 {
-	char old[128], value[32], *chosen;
-	va_list args;
+	char value[sizeof(saved_settings[0].value)], *chosen;
+	struct setting *setting;
 
-	igt_assert(saved_count < SETTING_MAX);
-	igt_require_f(!read_line(path, old, sizeof(old)), "no %s\n", path);
+	for (size_t i = 0; i < saved_count; i++)
+		if (!strcmp(saved_settings[i].path, path))
+			return;
 
+	igt_require_f(!read_line(path, value, sizeof(value)), "no %s\n", path);
 	/* Of a choice, the one that is made stands in brackets. */
-	chosen = strchr(old, '[');
+	chosen = strchr(value, '[');
 	if (chosen) {
 		chosen++;
 		chosen[strcspn(chosen, "]")] = '\0';
 	} else {
-		chosen = old;
+		chosen = value;
 	}
 
-	if (!saved_count)
+	igt_assert(saved_count < ARRAY_SIZE(saved_settings));
+	setting = &saved_settings[saved_count];
+	snprintf(setting->path, sizeof(setting->path), "%s", path);
+	snprintf(setting->value, sizeof(setting->value), "%s", chosen);
+	if (!saved_count++)
 		igt_install_exit_handler(restore_settings);
-	snprintf(saved_settings[saved_count].path,
-		 sizeof(saved_settings[saved_count].path), "%s", path);
-	snprintf(saved_settings[saved_count].value,
-		 sizeof(saved_settings[saved_count].value), "%s", chosen);
-	saved_count++;
+}
 
+void set(const char *path, const char *fmt, ...)
+{
+	char value[32];
+	va_list args;
+
+	save_setting(path);
 	va_start(args, fmt);
 	vsnprintf(value, sizeof(value), fmt, args);
 	va_end(args);
@@ -140,11 +146,14 @@ int64_t hugetlb(size_t huge_size, const char *name)
 }
 
 /* Make the pool such that @count pages in it are neither used nor reserved. */
-void reserve_hugetlb(size_t huge_size, int count)
+static void reserve_hugetlb(size_t huge_size, int count)
 {
 	int64_t used, reserved = hugetlb(huge_size, "resv_hugepages");
 	char path[128];
 
+	/* A driver that was tested before may have made it underflow. */
+	if (reserved < 0)
+		reserved = 0;
 	used = hugetlb(huge_size, "nr_hugepages") -
 	       hugetlb(huge_size, "free_hugepages");
 	hugetlb_path(path, sizeof(path), huge_size, "nr_hugepages");
@@ -154,8 +163,8 @@ void reserve_hugetlb(size_t huge_size, int count)
 		      huge_size >> 20);
 }
 
-/* The driver behind /dev/udmabuf is known by the name of its misc device. */
-static void parameter_path(int dev, const char *name, char *path, size_t len)
+/* The module behind /dev/udmabuf is known by the name of its misc device. */
+static void module_path(int dev, const char *name, char *path, size_t len)
 {
 	char link[64], target[128] = "";
 	struct stat st;
@@ -169,24 +178,24 @@ static void parameter_path(int dev, const char *name, char *path, size_t len)
 	for (char *c = module; *c; c++)
 		if (*c == '-')
 			*c = '_';
-	snprintf(path, len, "/sys/module/%s/parameters/%s", module, name);
+	snprintf(path, len, "/sys/module/%s/%s", module, name);
 }
 
-int64_t module_parameter(int dev, const char *name)
+int64_t module_attribute(int dev, const char *name)
 {
 	char path[256], line[32];
 
-	parameter_path(dev, name, path, sizeof(path));
+	module_path(dev, name, path, sizeof(path));
 	igt_require_f(!read_line(path, line, sizeof(line)), "no %s\n", path);
 	return strtoll(line, NULL, 10);
 }
 
-void set_module_parameter(int dev, const char *name, const char *value)
+void set_module_attribute(int dev, const char *name, int64_t value)
 {
 	char path[256];
 
-	parameter_path(dev, name, path, sizeof(path));
-	set(path, "%s", value);
+	module_path(dev, name, path, sizeof(path));
+	set(path, "%" PRId64, value);
 }
 
 /* Counters */
@@ -208,6 +217,25 @@ int64_t vmstat(const char *name)
 	fclose(file);
 	igt_require_f(found >= 0, "no %s in /proc/vmstat\n", name);
 	return found;
+}
+
+/* In bytes, with what each CPU keeps at hand, and without what can be dropped. */
+int64_t free_memory(void)
+{
+	unsigned int count;
+	char line[128];
+	int64_t found;
+	FILE *file;
+
+	drop_caches();
+	found = vmstat("nr_free_pages");
+	file = fopen("/proc/zoneinfo", "r");
+	igt_assert(file);
+	while (fgets(line, sizeof(line), file))
+		if (sscanf(line, " count: %u", &count) == 1)
+			found += count;
+	fclose(file);
+	return found * page_size();
 }
 
 int64_t pins_held(void)

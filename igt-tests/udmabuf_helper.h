@@ -82,14 +82,14 @@ size_t count_zero(const void *ptr, size_t count);
 /* Counters; hugetlb() and vmstat() as the kernel shows them, in pages */
 int64_t vmstat(const char *name);
 int64_t hugetlb(size_t huge_size, const char *name);
+int64_t free_memory(void);
 int64_t pins_held(void);
 
 /* Settings that are put back when the subtest or the program ends */
 __attribute__((format(printf, 2, 3)))
 void set(const char *path, const char *fmt, ...);
-void reserve_hugetlb(size_t huge_size, int count);
-int64_t module_parameter(int dev, const char *name);
-void set_module_parameter(int dev, const char *name, const char *value);
+int64_t module_attribute(int dev, const char *name);
+void set_module_attribute(int dev, const char *name, int64_t value);
 void drop_caches(void);
 
 #endif

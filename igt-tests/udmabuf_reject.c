@@ -151,7 +151,7 @@ static void test_count_zero(int dev)
 
 static void test_count_over_limit(int dev)
 {
-	int64_t limit = module_parameter(dev, "list_limit");
+	int64_t limit = module_attribute(dev, "parameters/list_limit");
 	struct udmabuf_create_item *items = calloc(limit + 1, sizeof(*items));
 	int memfd = good_memfd(), dmabuf;
 
@@ -172,7 +172,7 @@ static void test_count_over_limit(int dev)
 
 static void test_size_over_limit(int dev)
 {
-	uint64_t limit = MIB(module_parameter(dev, "size_limit_mb"));
+	uint64_t limit = MIB(module_attribute(dev, "parameters/size_limit_mb"));
 	int memfd = sealed_memfd(SHMEM, limit + UNIT), dmabuf;
 	struct udmabuf_create_item items[] = {
 		{ .memfd = memfd, .offset = 0, .size = limit },
@@ -189,6 +189,39 @@ static void test_size_over_limit(int dev)
 	dmabuf = create(dev, memfd, 0, limit);
 	close(dmabuf);
 	close(memfd);
+}
+
+/* A page has room for a limited number of pins, and nobody must wrap it around. */
+static void test_too_many_pins(int dev)
+{
+	const uint32_t count = 1 << 16;
+	struct udmabuf_create_item *items = calloc(count, sizeof(*items));
+	int memfd = good_memfd(), dmabufs[32], made;
+
+	igt_assert(items);
+	set_module_attribute(dev, "parameters/list_limit", count);
+	set_module_attribute(dev, "parameters/size_limit_mb",
+			     pages(count) / MIB(1));
+	for (uint32_t i = 0; i < count; i++) {
+		items[i].memfd = memfd;
+		items[i].size = page_size();
+	}
+
+	/* 2^31 references are 32 times 2^16 pins of 2^10 references. */
+	for (made = 0; made < (int)ARRAY_SIZE(dmabufs); made++) {
+		dmabufs[made] = __create_list(dev, count, items, 0);
+		if (dmabufs[made] < 0)
+			break;
+	}
+	igt_info("%d dma-bufs of %u times the same page\n", made, count);
+	igt_assert_lt(made, ARRAY_SIZE(dmabufs));
+	igt_assert_eq(dmabufs[made], -ENOMEM);
+	while (made--)
+		close(dmabufs[made]);
+
+	seal(memfd, F_SEAL_WRITE);
+	close(memfd);
+	free(items);
 }
 
 static void test_user_pointer(int dev)
@@ -279,6 +312,8 @@ void udmabuf_reject_subtests(int dev)
 		udmabuf_test(test_count_over_limit, dev);
 	igt_subtest("reject-size-over-limit")
 		udmabuf_test(test_size_over_limit, dev);
+	igt_subtest("reject-too-many-pins")
+		udmabuf_test(test_too_many_pins, dev);
 	igt_subtest("reject-user-pointer")
 		udmabuf_test(test_user_pointer, dev);
 	igt_subtest("reject-no-descriptor-left")
