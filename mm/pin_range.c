@@ -2,10 +2,11 @@
 /*
  * memfd_pin - pin ranges of memfds for long-term DMA
  *
- * A range is pinned in batches. For each, the folios are first brought into
- * the page cache with valid contents, then pinned by memfd_pin_folios(), which
- * migrates them out of movable memory, then checked: nothing holds a folio in
- * its file between the first two steps.
+ * A range is pinned in batches. What is ready in the page cache is pinned by
+ * pin_fast(). Else folios are first brought into the page cache with valid
+ * contents, and then pinned by memfd_pin_folios(), which migrates them out of
+ * movable memory. Nothing holds a folio in its file before it is pinned, so
+ * that is checked afterwards.
  */
 #include <linux/hugetlb.h>
 #include <linux/memfd.h>
@@ -17,6 +18,8 @@
 #include <linux/shmem_fs.h>
 #include <linux/slab.h>
 #include <uapi/linux/falloc.h>
+
+#include "pin.h"
 
 /*
  * Folios that are looked up, pinned and checked in one go: what a caller may
@@ -127,12 +130,12 @@ static int hugetlb_populate(struct file *memfd, pgoff_t index, pgoff_t last)
 }
 
 /*
- * Pin up to PIN_BATCH folios from page @index to byte @end. Returns their
- * number, or a negative error; -EAGAIN means that the file changed meanwhile,
- * -EBUSY that a folio was in use and could not be migrated.
+ * Make up to PIN_BATCH folios ready and pin them, from page @index to byte
+ * @end. Returns their number, or a negative error; -EAGAIN means that the file
+ * changed meanwhile, -EBUSY that a folio was in use and could not be migrated.
  */
-static long pin_batch(struct file *memfd, pgoff_t index, loff_t end,
-		      struct folio **folios)
+static long pin_slow(struct file *memfd, pgoff_t index, loff_t end,
+		     struct folio **folios)
 {
 	pgoff_t last = end >> PAGE_SHIFT;
 	struct inode *inode = file_inode(memfd);
@@ -345,7 +348,9 @@ int memfd_pin_range(struct memfd_pins *pins, struct file *memfd,
 		return -EINVAL;
 
 	while (index <= last) {
-		nr = pin_batch(memfd, index, end, folios);
+		nr = pin_fast(memfd->f_mapping, index, last, folios, PIN_BATCH);
+		if (!nr)
+			nr = pin_slow(memfd, index, end, folios);
 		err = nr < 0 ? nr : 0;
 		for (i = 0; i < nr && index <= last; i++) {
 			struct folio *folio = folios[i];

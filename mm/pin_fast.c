@@ -1,0 +1,88 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Pin folios straight from the page cache, without a lock and without a look
+ * at those that may need more: what is absent, swapped out, not uptodate,
+ * failed, or in movable memory is left to the slow path.
+ *
+ * The kernel exports no way to turn a reference into a pin (folio_add_pins()
+ * of 7.2 comes close), so this file counts by hand, as mm/gup.c does: a small
+ * folio's pin is GUP_PIN_COUNTING_BIAS references, a large folio's is one
+ * reference and one in _pincount, and both count in NR_FOLL_PIN_ACQUIRED. The
+ * kernel's own functions release them.
+ */
+#include <linux/mm.h>
+#include <linux/pagemap.h>
+#include <linux/vmstat.h>
+#include <linux/xarray.h>
+
+#include "pin.h"
+
+/*
+ * Memory that long-term pins must stay out of. Which page blocks of a zone are
+ * CMA is not told to modules: if there are any, let the slow path see to it.
+ */
+static bool may_be_movable(struct folio *folio)
+{
+	return folio_zonenum(folio) == ZONE_MOVABLE ||
+	       zone_cma_pages(folio_zone(folio));
+}
+
+/**
+ * pin_fast() - pin folios that are ready for it
+ * @mapping: of a file on shmem or hugetlbfs
+ * @index: page index in the file
+ * @last: last page index
+ * @folios: where to put them
+ * @max: entries in @folios
+ *
+ * Pins the folio that holds @index, the one after it, and so on, until one is
+ * not ready. Each held its place in the file when it had its reference; the
+ * caller has to check again now that it has the pin.
+ *
+ * Context: any but interrupts.
+ *
+ * Return: number of folios pinned, 0 if the first one is not ready.
+ */
+unsigned int pin_fast(struct address_space *mapping, pgoff_t index,
+		      pgoff_t last, struct folio **folios, unsigned int max)
+{
+	XA_STATE(xas, &mapping->i_pages, index);
+	unsigned int nr = 0, counted = 0;
+	struct pglist_data *node = NULL;
+	struct folio *folio;
+
+	rcu_read_lock();
+	for (folio = xas_load(&xas); nr < max && xas.xa_index <= last;
+	     folio = xas_next(&xas)) {
+		if (!folio || xas_retry(&xas, folio) || xa_is_value(folio))
+			break;
+		if (!folio_try_get(folio))
+			break;
+		/* Only now it is sure to be what the slot says. */
+		if (folio != xas_reload(&xas) || !folio_test_uptodate(folio) ||
+		    folio_test_locked(folio) || folio_test_hwpoison(folio) ||
+		    may_be_movable(folio)) {
+			folio_put(folio);
+			break;
+		}
+
+		if (folio_test_large(folio)) {
+			atomic_inc(&folio->_pincount);
+			xas_advance(&xas, folio_next_index(folio) - 1);
+		} else {
+			folio_ref_add(folio, GUP_PIN_COUNTING_BIAS - 1);
+		}
+		if (folio_pgdat(folio) != node) {
+			if (node)
+				mod_node_page_state(node, NR_FOLL_PIN_ACQUIRED,
+						    nr - counted);
+			counted = nr;
+			node = folio_pgdat(folio);
+		}
+		folios[nr++] = folio;
+	}
+	rcu_read_unlock();
+	if (node)
+		mod_node_page_state(node, NR_FOLL_PIN_ACQUIRED, nr - counted);
+	return nr;
+}
