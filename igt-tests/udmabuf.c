@@ -180,6 +180,9 @@
  * SUBTEST: sync-threads-imported
  * Description: The same while vgem has the dma-buf imported
  *
+ * SUBTEST: seal-write-race
+ * Description: No dma-buf of a memfd that gets sealed against writing meanwhile
+ *
  * SUBTEST: create-threads
  * Description: Concurrent creation and closing while holes are punched
  *
@@ -204,6 +207,25 @@
  * SUBTEST: create-killable
  * Description: SIGKILL ends a creation before all is pinned
  *
+ * SUBTEST: swapped
+ * Description: Pages come back from swap, stay while the dma-buf is there, and
+ *              go there again with what was written to it
+ *
+ * SUBTEST: swap-race
+ * Description: Creation while the memfd is swapped out
+ *
+ * SUBTEST: swap-race-thp
+ * Description: The same with transparent huge pages, which that splits
+ *
+ * SUBTEST: compact-race
+ * Description: Creation while memory is compacted
+ *
+ * SUBTEST: punch-race
+ * Description: Creation while the file's pages are punched out
+ *
+ * SUBTEST: punch-race-hugetlb
+ * Description: The same with hugetlb pages
+ *
  * SUBTEST: fallocated-survives
  * Description: What is written through a dma-buf of fallocated, untouched pages
  *              is not wiped by the first access to the memfd
@@ -221,8 +243,12 @@
  * SUBTEST: readonly-memfd
  * Description: A descriptor that cannot be written is refused with EACCES
  *
+ * SUBTEST: writeonly-memfd
+ * Description: So is one that cannot be read
+ *
  * SUBTEST: readonly-memfd-allowed
- * Description: Such a descriptor is accepted where the administrator allows it
+ * Description: A descriptor that cannot be written is accepted where the
+ *              administrator allows it
  *
  * SUBTEST: first-sync-race
  * Description: Threads that race for the first DMA_BUF_IOCTL_SYNC leak no memory
@@ -260,6 +286,7 @@ igt_main()
 	udmabuf_mmap_subtests(dev);
 	udmabuf_reject_subtests(dev);
 	udmabuf_stress_subtests(dev);
+	udmabuf_reclaim_subtests(dev);
 	/* May leave a kernel that fails it with wrong counts of huge pages. */
 	udmabuf_persist_subtests(dev);
 

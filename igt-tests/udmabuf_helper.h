@@ -51,6 +51,7 @@ void udmabuf_contents_subtests(int dev);
 void udmabuf_mmap_subtests(int dev);
 void udmabuf_reject_subtests(int dev);
 void udmabuf_stress_subtests(int dev);
+void udmabuf_reclaim_subtests(int dev);
 void udmabuf_persist_subtests(int dev);
 
 /* memfds, sizes in bytes; sealed against shrinking unless they are said not to be */

@@ -155,23 +155,31 @@ static void test_hugetlb_own_reservation(int dev)
 	igt_assert_eq_s64(hugetlb(MIB(2), "resv_hugepages"), reserved);
 }
 
+/* Through a dma-buf one can read and write: the descriptor must allow both. */
+static void check_access(int dev, enum backing backing, int flags)
+{
+	int memfd = sealed_memfd(backing, MIB(2));
+	int restricted = reopen(memfd, flags);
+	struct udmabuf_create_item items[] = {
+		{ .memfd = memfd, .size = MIB(2) },
+		{ .memfd = restricted, .size = MIB(2) },
+	};
+
+	igt_assert_eq(__create(dev, restricted, 0, MIB(2)), -EACCES);
+	igt_assert_eq(__create_list(dev, 2, items, 0), -EACCES);
+	close(restricted);
+	close(memfd);
+}
+
 static void test_readonly(int dev)
 {
-	static const enum backing backings[] = { SHMEM, HUGE_2M };
+	check_access(dev, SHMEM, O_RDONLY);
+	check_access(dev, HUGE_2M, O_RDONLY);
+}
 
-	for (size_t i = 0; i < ARRAY_SIZE(backings); i++) {
-		int memfd = sealed_memfd(backings[i], MIB(2));
-		int readonly = reopen(memfd, O_RDONLY);
-		struct udmabuf_create_item items[] = {
-			{ .memfd = memfd, .size = MIB(2) },
-			{ .memfd = readonly, .size = MIB(2) },
-		};
-
-		igt_assert_eq(__create(dev, readonly, 0, MIB(2)), -EACCES);
-		igt_assert_eq(__create_list(dev, 2, items, 0), -EACCES);
-		close(readonly);
-		close(memfd);
-	}
+static void test_writeonly(int dev)
+{
+	check_access(dev, SHMEM, O_WRONLY);
 }
 
 /* The administrator may ask for what a stock kernel does. */
@@ -276,6 +284,8 @@ void udmabuf_persist_subtests(int dev)
 		udmabuf_test(test_mixed, dev);
 	igt_subtest("readonly-memfd")
 		udmabuf_test(test_readonly, dev);
+	igt_subtest("writeonly-memfd")
+		udmabuf_test(test_writeonly, dev);
 	igt_subtest("readonly-memfd-allowed")
 		udmabuf_test(test_readonly_allowed, dev);
 	igt_subtest("first-sync-race")

@@ -105,6 +105,52 @@ static void test_sync_threads_imported(int dev)
 	check_sync_threads(dev, true);
 }
 
+struct seal_race {
+	pthread_barrier_t start;
+	int memfd, sealed;
+};
+
+static void *seal_thread(void *arg)
+{
+	struct seal_race *race = arg;
+
+	pthread_barrier_wait(&race->start);
+	race->sealed = !fcntl(race->memfd, F_ADD_SEALS, F_SEAL_WRITE);
+	return NULL;
+}
+
+/* Either the file is sealed against writing or there is a dma-buf, never both. */
+static void test_seal_race(int dev)
+{
+	struct seal_race race;
+	int sealed = 0, made = 0;
+	pthread_t thread;
+
+	pthread_barrier_init(&race.start, NULL, 2);
+	for (int i = 0; i < 100; i++) {
+		int dmabuf;
+
+		race.memfd = sealed_memfd(SHMEM, MIB(1));
+		igt_assert_eq(pthread_create(&thread, NULL, seal_thread, &race),
+			      0);
+		pthread_barrier_wait(&race.start);
+		dmabuf = __create(dev, race.memfd, 0, MIB(1));
+		igt_assert_eq(pthread_join(thread, NULL), 0);
+
+		if (dmabuf >= 0) {
+			igt_assert(!race.sealed);
+			close(dmabuf);
+			made++;
+		} else {
+			igt_assert_eq(dmabuf, -EINVAL);
+			sealed += race.sealed;
+		}
+		close(race.memfd);
+	}
+	pthread_barrier_destroy(&race.start);
+	igt_info("%d memfds sealed, %d dma-bufs made\n", sealed, made);
+}
+
 /* Every thread makes, uses and closes dma-bufs of the same holes and pages. */
 static void *create_thread(void *arg)
 {
@@ -352,6 +398,8 @@ void udmabuf_stress_subtests(int dev)
 		udmabuf_test(test_sync_threads, dev);
 	igt_subtest("sync-threads-imported")
 		udmabuf_test(test_sync_threads_imported, dev);
+	igt_subtest("seal-write-race")
+		udmabuf_test(test_seal_race, dev);
 	igt_subtest("create-threads")
 		udmabuf_test(test_create_threads, dev);
 	igt_subtest("create-threads-hugetlb")

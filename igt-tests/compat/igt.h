@@ -146,6 +146,7 @@ bool __igt_fork(void);
 void igt_waitchildren(void);
 void igt_fork_signal_helper(void);
 void igt_stop_signal_helper(void);
+int igt_system_quiet(const char *command);
 void igt_install_exit_handler(void (*handler)(int sig));
 
 #define igt_fork(child, count) \
