@@ -22,6 +22,15 @@ modules:	## build the kernel modules (KDIR=: kernel build folder, C=1: sparse)
 	@find $(MODDIR) -xtype l -delete
 	$(MAKE) -C $(KDIR) M=$(MODDIR) modules
 
+# These two set themselves up: what they need is installed or made when missing.
+.PHONY: demo
+demo:		## show, in a VM, a Wayland client that is composited without a copy
+	tools/demo/run
+
+.PHONY: check
+check:		## run every test: sparse, checkpatch, IGT and Linux's own, in a VM
+	tools/check
+
 # DKMS builds for the running kernel, and again after each kernel update.
 # DKMSFLAGS: other folders than the system's, for a trial.
 VERSION	= $(shell sed -n 's/^PACKAGE_VERSION="\(.*\)"/\1/p' dkms.conf)
