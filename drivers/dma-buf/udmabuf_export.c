@@ -1,0 +1,387 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * udmabuf - dma-bufs made of memfd memory
+ *
+ * What devices, mappings and the CPU do with such a dma-buf, in the order in
+ * which it lives. Everything walks or searches the list of pinned spans.
+ */
+#include <linux/dma-buf.h>
+#include <linux/dma-mapping.h>
+#include <linux/dma-resv.h>
+#include <linux/iosys-map.h>
+#include <linux/memfd_pin.h>
+#include <linux/module.h>
+#include <linux/mutex.h>
+#include <linux/sched/signal.h>
+#include <linux/slab.h>
+#include <linux/vmalloc.h>
+#include <uapi/linux/fcntl.h>
+
+#include "udmabuf.h"
+
+/**
+ * struct udmabuf - what a dma-buf of ours is made of
+ * @pins: the pages
+ * @lock: protects @attachments and whether they are mapped; taken inside
+ *	dma_resv, nothing is taken inside it
+ * @attachments: list of struct udmabuf_attachment
+ */
+struct udmabuf {
+	struct memfd_pins pins;
+	struct mutex lock; /* attachments */
+	struct list_head attachments;
+};
+
+/**
+ * struct udmabuf_attachment - a device that uses the buffer
+ * @link: in struct udmabuf's attachments
+ * @dev: the device
+ * @sgt: its mapping, NULL while it has none
+ * @dir: the direction that @sgt was mapped with
+ */
+struct udmabuf_attachment {
+	struct list_head link;
+	struct device *dev;
+	struct sg_table *sgt;
+	enum dma_data_direction dir;
+};
+
+static int udmabuf_attach(struct dma_buf *dmabuf,
+			  struct dma_buf_attachment *attachment)
+{
+	struct udmabuf *ubuf = dmabuf->priv;
+	struct udmabuf_attachment *a;
+
+	a = kzalloc(sizeof(*a), GFP_KERNEL);
+	if (!a)
+		return -ENOMEM;
+	a->dev = attachment->dev;
+	attachment->priv = a;
+
+	mutex_lock(&ubuf->lock);
+	list_add(&a->link, &ubuf->attachments);
+	mutex_unlock(&ubuf->lock);
+	return 0;
+}
+
+static void udmabuf_detach(struct dma_buf *dmabuf,
+			   struct dma_buf_attachment *attachment)
+{
+	struct udmabuf *ubuf = dmabuf->priv;
+	struct udmabuf_attachment *a = attachment->priv;
+
+	mutex_lock(&ubuf->lock);
+	list_del(&a->link);
+	mutex_unlock(&ubuf->lock);
+	kfree(a);
+}
+
+/*
+ * What a device can take as one segment: no more than @max pages, a bounce
+ * buffer being the limit if there is one, and not across a multiple of
+ * @boundary frames.
+ */
+struct segment_limits {
+	unsigned long max;
+	unsigned long boundary;
+};
+
+static struct segment_limits segment_limits(struct device *dev)
+{
+	size_t max = min_t(size_t, dma_get_max_seg_size(dev),
+			   dma_max_mapping_size(dev));
+
+	return (struct segment_limits) {
+		.max = max(max >> PAGE_SHIFT, (size_t)1),
+		.boundary = dma_get_seg_boundary_nr_pages(dev, PAGE_SHIFT),
+	};
+}
+
+/* Pages in the segment that begins @done pages into the span. */
+static unsigned int segment_pages(const struct memfd_span *span,
+				  unsigned int done,
+				  const struct segment_limits *limits)
+{
+	unsigned long pfn = span->pfn + done;
+
+	return min3((unsigned long)(span->nr - done), limits->max,
+		    limits->boundary - (pfn & (limits->boundary - 1)));
+}
+
+/* One entry per span; only what the device cannot take as one is split. */
+static int fill_sgt(struct sg_table *sgt, const struct memfd_pins *pins,
+		    struct device *dev)
+{
+	struct segment_limits limits = segment_limits(dev);
+	unsigned int entries = 0, done, nr;
+	const struct memfd_span *span;
+	struct scatterlist *sg;
+	unsigned long i;
+	int err;
+
+	for (i = 0; i < pins->nr_spans; i++) {
+		span = memfd_pins_span(pins, i);
+		for (done = 0; done < span->nr; entries++)
+			done += segment_pages(span, done, &limits);
+		cond_resched();
+	}
+	err = sg_alloc_table(sgt, entries, GFP_KERNEL);
+	if (err)
+		return err;
+
+	sg = sgt->sgl;
+	for (i = 0; i < pins->nr_spans; i++) {
+		span = memfd_pins_span(pins, i);
+		for (done = 0; done < span->nr; done += nr) {
+			nr = segment_pages(span, done, &limits);
+			sg_set_page(sg, pfn_to_page(span->pfn + done),
+				    nr << PAGE_SHIFT, 0);
+			sg = sg_next(sg);
+		}
+		if (fatal_signal_pending(current)) {
+			sg_free_table(sgt);
+			return -EINTR;
+		}
+		cond_resched();
+	}
+	return 0;
+}
+
+static struct sg_table *udmabuf_map(struct dma_buf_attachment *attachment,
+				    enum dma_data_direction dir)
+{
+	struct udmabuf *ubuf = attachment->dmabuf->priv;
+	struct udmabuf_attachment *a = attachment->priv;
+	struct sg_table *sgt;
+	int err;
+
+	sgt = kmalloc(sizeof(*sgt), GFP_KERNEL);
+	if (!sgt)
+		return ERR_PTR(-ENOMEM);
+
+	err = fill_sgt(sgt, &ubuf->pins, a->dev);
+	if (err)
+		goto err_free;
+	err = dma_map_sgtable(a->dev, sgt, dir, DMA_ATTR_SKIP_CPU_SYNC);
+	if (err)
+		goto err_table;
+	dma_sync_sgtable_for_device(a->dev, sgt, dir);
+
+	mutex_lock(&ubuf->lock);
+	a->sgt = sgt;
+	a->dir = dir;
+	mutex_unlock(&ubuf->lock);
+	return sgt;
+
+err_table:
+	sg_free_table(sgt);
+err_free:
+	kfree(sgt);
+	return ERR_PTR(err);
+}
+
+/*
+ * The core unmaps when it detaches, long after the device's last access. What a
+ * bounce buffer holds by then is older than what the owner of the memfd has
+ * written since, and must not come back. Whoever wants to read what a device
+ * wrote has asked for it by begin_cpu_access().
+ */
+static void udmabuf_unmap(struct dma_buf_attachment *attachment,
+			  struct sg_table *sgt, enum dma_data_direction dir)
+{
+	struct udmabuf *ubuf = attachment->dmabuf->priv;
+	struct udmabuf_attachment *a = attachment->priv;
+
+	mutex_lock(&ubuf->lock);
+	a->sgt = NULL;
+	mutex_unlock(&ubuf->lock);
+
+	dma_unmap_sgtable(a->dev, sgt, a->dir, DMA_ATTR_SKIP_CPU_SYNC);
+	sg_free_table(sgt);
+	kfree(sgt);
+}
+
+/*
+ * Whatever the CPU is going to do, it needs to see all that devices wrote: a
+ * write that covers only a part of the buffer must not bring back old data in
+ * the rest when a bounce buffer is refilled from it. They must have finished:
+ * the core waits for the fences only after this call. If several devices with
+ * bounce buffers wrote, the one that attached first wins.
+ */
+static int udmabuf_begin_cpu_access(struct dma_buf *dmabuf,
+				    enum dma_data_direction dir)
+{
+	struct udmabuf *ubuf = dmabuf->priv;
+	struct udmabuf_attachment *a;
+	long ret;
+
+	ret = dma_resv_wait_timeout(dmabuf->resv,
+				    dma_resv_usage_rw(dir != DMA_FROM_DEVICE),
+				    true, MAX_SCHEDULE_TIMEOUT);
+	if (ret < 0)
+		return ret;
+
+	if (mutex_lock_killable(&ubuf->lock))
+		return -EINTR;
+	list_for_each_entry(a, &ubuf->attachments, link) {
+		if (a->sgt)
+			dma_sync_sgtable_for_cpu(a->dev, a->sgt, a->dir);
+		cond_resched();
+	}
+	mutex_unlock(&ubuf->lock);
+	return 0;
+}
+
+/*
+ * A CPU that has only read (DMA_FROM_DEVICE) has nothing to hand over: to copy
+ * its view back would undo what the device wrote meanwhile. In all other cases
+ * the direction is that of the mapping, as the DMA API demands.
+ */
+static int udmabuf_end_cpu_access(struct dma_buf *dmabuf,
+				  enum dma_data_direction dir)
+{
+	struct udmabuf *ubuf = dmabuf->priv;
+	struct udmabuf_attachment *a;
+
+	if (mutex_lock_killable(&ubuf->lock))
+		return -EINTR;
+	list_for_each_entry(a, &ubuf->attachments, link) {
+		bool only_read = dir == DMA_FROM_DEVICE &&
+				 a->dir == DMA_BIDIRECTIONAL;
+
+		if (a->sgt)
+			dma_sync_sgtable_for_device(a->dev, a->sgt,
+						    only_read ? dir : a->dir);
+		cond_resched();
+	}
+	mutex_unlock(&ubuf->lock);
+	return 0;
+}
+
+static vm_fault_t udmabuf_fault(struct vm_fault *vmf)
+{
+	struct udmabuf *ubuf = vmf->vma->vm_private_data;
+	const struct memfd_span *span;
+
+	if (vmf->pgoff >= ubuf->pins.nr_pages)
+		return VM_FAULT_SIGBUS;
+
+	span = memfd_pins_span(&ubuf->pins,
+			       memfd_pins_find(&ubuf->pins, vmf->pgoff));
+	return vmf_insert_pfn(vmf->vma, vmf->address,
+			      span->pfn + (vmf->pgoff - span->index));
+}
+
+static const struct vm_operations_struct udmabuf_vm_ops = {
+	.fault = udmabuf_fault,
+};
+
+static int udmabuf_mmap(struct dma_buf *dmabuf, struct vm_area_struct *vma)
+{
+	/* The core has checked that the range lies inside the dma-buf. */
+	if (!(vma->vm_flags & VM_MAYSHARE))
+		return -EINVAL;
+
+	vma->vm_ops = &udmabuf_vm_ops;
+	vma->vm_private_data = dmabuf->priv;
+	vm_flags_set(vma, VM_PFNMAP | VM_DONTEXPAND | VM_DONTDUMP);
+	return 0;
+}
+
+static int udmabuf_vmap(struct dma_buf *dmabuf, struct iosys_map *map)
+{
+	struct udmabuf *ubuf = dmabuf->priv;
+	const struct memfd_span *span;
+	unsigned long i, nr = 0;
+	struct page **pages;
+	unsigned int k;
+	void *vaddr;
+
+	dma_resv_assert_held(dmabuf->resv);
+
+	/* Only as long as vmap() needs it, which takes nothing else. */
+	pages = kvmalloc_array(ubuf->pins.nr_pages, sizeof(*pages), GFP_KERNEL);
+	if (!pages)
+		return -ENOMEM;
+	for (i = 0; i < ubuf->pins.nr_spans; i++) {
+		span = memfd_pins_span(&ubuf->pins, i);
+		for (k = 0; k < span->nr; k++) {
+			pages[nr++] = pfn_to_page(span->pfn + k);
+			cond_resched();
+		}
+	}
+	vaddr = vmap(pages, nr, VM_MAP, PAGE_KERNEL);
+	kvfree(pages);
+	if (!vaddr)
+		return -ENOMEM;
+
+	iosys_map_set_vaddr(map, vaddr);
+	return 0;
+}
+
+static void udmabuf_vunmap(struct dma_buf *dmabuf, struct iosys_map *map)
+{
+	dma_resv_assert_held(dmabuf->resv);
+	vunmap(map->vaddr);
+}
+
+static void udmabuf_release(struct dma_buf *dmabuf)
+{
+	struct udmabuf *ubuf = dmabuf->priv;
+
+	/* Devices and mappings may have written anywhere, and nobody told us. */
+	memfd_pins_release(&ubuf->pins, true);
+	mutex_destroy(&ubuf->lock);
+	kfree(ubuf);
+}
+
+static const struct dma_buf_ops udmabuf_ops = {
+	.cache_sgt_mapping	= true,
+	.attach			= udmabuf_attach,
+	.detach			= udmabuf_detach,
+	.map_dma_buf		= udmabuf_map,
+	.unmap_dma_buf		= udmabuf_unmap,
+	.begin_cpu_access	= udmabuf_begin_cpu_access,
+	.end_cpu_access		= udmabuf_end_cpu_access,
+	.mmap			= udmabuf_mmap,
+	.vmap			= udmabuf_vmap,
+	.vunmap			= udmabuf_vunmap,
+	.release		= udmabuf_release,
+};
+
+/**
+ * udmabuf_export() - make a dma-buf of pinned pages
+ * @pins: the pages, not empty; afterwards the dma-buf's, and @pins is empty
+ *
+ * Context: may sleep.
+ *
+ * Return: the dma-buf, or an ERR_PTR, with @pins as before: -ENOMEM, or what
+ * dma_buf_export() returns.
+ */
+struct dma_buf *udmabuf_export(struct memfd_pins *pins)
+{
+	DEFINE_DMA_BUF_EXPORT_INFO(exp_info);
+	struct dma_buf *dmabuf;
+	struct udmabuf *ubuf;
+
+	ubuf = kzalloc(sizeof(*ubuf), GFP_KERNEL);
+	if (!ubuf)
+		return ERR_PTR(-ENOMEM);
+	mutex_init(&ubuf->lock);
+	INIT_LIST_HEAD(&ubuf->attachments);
+	ubuf->pins = *pins;
+
+	exp_info.exp_name = "udmabuf";
+	exp_info.ops = &udmabuf_ops;
+	exp_info.size = pins->nr_pages << PAGE_SHIFT;
+	exp_info.flags = O_RDWR;
+	exp_info.priv = ubuf;
+	dmabuf = dma_buf_export(&exp_info);
+	if (IS_ERR(dmabuf)) {
+		mutex_destroy(&ubuf->lock);
+		kfree(ubuf);
+		return dmabuf;
+	}
+	memset(pins, 0, sizeof(*pins));
+	return dmabuf;
+}
