@@ -20,6 +20,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#define __noreturn	__attribute__((__noreturn__))
 #define SHARE	"/run/pinfold"
 #define CGROUP	"/sys/fs/cgroup/command"
 #define P9	"trans=virtio,version=9p2000.L,msize=262144,access=any"
@@ -60,7 +61,7 @@ static void say(const char *format, ...)
  * With the result goes the kernel's taint mask, which tells of a warning even
  * when its text was lost.
  */
-static void __attribute__((noreturn)) finish(const char *result)
+static void __noreturn finish(const char *result)
 {
 	FILE *taint = fopen("/proc/sys/kernel/tainted", "r");
 	FILE *status = fopen(SHARE "/status", "w");
@@ -70,11 +71,12 @@ static void __attribute__((noreturn)) finish(const char *result)
 		fprintf(status, "%s %s", result, mask);
 		fclose(status);
 	}
+	sync();		/* build/ may hold pages that were written by mmap */
 	reboot(RB_POWER_OFF);
 	exit(1);	/* the kernel panics, and boot.py sees no status */
 }
 
-static void __attribute__((noreturn)) fail(const char *what, const char *which)
+static void __noreturn fail(const char *what, const char *which)
 {
 	say("pinfold: %s %s: %s\n", what, which, strerror(errno));
 	finish("failed");
@@ -151,7 +153,7 @@ static void load_module(const char *path)
 	close(fd);
 }
 
-static void __attribute__((noreturn)) execute(char **command, int output)
+static void __noreturn execute(char **command, int output)
 {
 	int null = open("/dev/null", O_RDONLY);
 
