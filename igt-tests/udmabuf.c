@@ -120,6 +120,13 @@
  * @munmap-partial:	cut in two; the last piece keeps the buffer
  * @fork:		shared with a child that outlives the parent's mapping
  *
+ * SUBTEST: vmap-vivid
+ * Description: A driver that maps the dma-buf into the kernel, the virtual camera
+ *              vivid, puts the same frame into it as into its own memory
+ *
+ * SUBTEST: vmap-vivid-hugetlb-middle
+ * Description: The same from the middle of a 2 MiB hugetlb page on
+ *
  * SUBTEST: reject-%s
  * Description: UDMABUF_CREATE, and UDMABUF_CREATE_LIST with it as only or second
  *              entry, refuse %arg[1], and nothing stays pinned
@@ -284,6 +291,7 @@ igt_main()
 	udmabuf_create_subtests(dev);
 	udmabuf_contents_subtests(dev);
 	udmabuf_mmap_subtests(dev);
+	udmabuf_vmap_subtests(dev);
 	udmabuf_reject_subtests(dev);
 	udmabuf_stress_subtests(dev);
 	udmabuf_reclaim_subtests(dev);

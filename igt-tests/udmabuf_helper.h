@@ -49,6 +49,7 @@ void udmabuf_test(void (*test)(int dev), int dev);
 void udmabuf_create_subtests(int dev);
 void udmabuf_contents_subtests(int dev);
 void udmabuf_mmap_subtests(int dev);
+void udmabuf_vmap_subtests(int dev);
 void udmabuf_reject_subtests(int dev);
 void udmabuf_stress_subtests(int dev);
 void udmabuf_reclaim_subtests(int dev);
