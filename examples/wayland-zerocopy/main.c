@@ -53,9 +53,9 @@ static void print_help(void)
 	     "  --format NAME  XRGB8888 (the default), ARGB8888, XBGR8888, ABGR8888, RGB565\n"
 	     "  --huge         take the memory from hugetlb pages\n"
 	     "  --shm          share it by wl_shm instead of udmabuf\n"
-	     "  --hold         after the last frame keep it on screen, and write into it what\n"
-	     "                 standard input says, without telling the compositor: a colour\n"
-	     "                 RRGGBB per line fills a rectangle in the middle; ends with it\n"
+	     "  --hold         after the last frame keep it on screen while standard input is\n"
+	     "                 open; each line, a colour RRGGBB, fills a rectangle in it, of\n"
+	     "                 which the compositor is told nothing\n"
 	     "  --help\n"
 	     "\n"
 	     "Exit status: 0 success, 1 another error, 2 wrong arguments, 3 no compositor,\n"
@@ -231,12 +231,33 @@ static void report(const struct options *options, const struct pool *pool,
 
 /*
  * That the compositor has no copy shows when it sees what is written into the
- * memfd although it has been told nothing: no attach, no damage, no commit.
+ * memfd although it is told nothing: no attach, no damage, no commit. The other
+ * buffer covers the window meanwhile; when it goes away, the compositor has to
+ * paint from what it has of the window.
  */
-static void hold(const struct pool *pool, struct window *window, struct buffer *shown)
+static void write_behind(struct pool *pool, struct window *window,
+			 struct buffer *shown, uint32_t rgb)
 {
 	int width = pool->width / 4, height = pool->height / 4;
 	int x = (pool->width - width) / 2, y = (pool->height - height) / 2;
+	struct buffer *other = &pool->buffers[shown == &pool->buffers[0]];
+
+	while (other->busy && !window->closed)
+		window_wait(window, -1);
+	if (window->closed)
+		return;
+
+	window_cover(window, other);
+	buffer_begin_write(shown);
+	draw_rectangle(pool, shown->pixels, x, y, width, height, rgb);
+	buffer_end_write(shown);
+	window_uncover(window);
+	printf("wrote %06x to %dx%d pixels at %d,%d\n", rgb, width, height, x, y);
+	fflush(stdout);
+}
+
+static void hold(struct pool *pool, struct window *window, struct buffer *shown)
+{
 	char line[16];
 
 	/* Nothing may wait in stdio's buffer while poll() looks at the file. */
@@ -253,11 +274,7 @@ static void hold(const struct pool *pool, struct window *window, struct buffer *
 		if (sscanf(line, "%6x", &rgb) != 1)
 			die(STATUS_USAGE, "a colour is RRGGBB, not \"%.*s\"",
 			    (int)strcspn(line, "\n"), line);
-		buffer_begin_write(shown);
-		draw_rectangle(pool, shown->pixels, x, y, width, height, rgb);
-		buffer_end_write(shown);
-		printf("wrote %06x to %dx%d pixels at %d,%d\n", rgb, width, height, x, y);
-		fflush(stdout);
+		write_behind(pool, window, shown, rgb);
 	}
 }
 

@@ -102,6 +102,9 @@ static void registry_global(void *data, struct wl_registry *registry,
 	if (!strcmp(interface, wl_compositor_interface.name) && version >= 4) {
 		window->compositor = wl_registry_bind(registry, name,
 						      &wl_compositor_interface, 4);
+	} else if (!strcmp(interface, wl_subcompositor_interface.name)) {
+		window->subcompositor = wl_registry_bind(registry, name,
+							 &wl_subcompositor_interface, 1);
 	} else if (!strcmp(interface, wl_shm_interface.name)) {
 		window->shm = wl_registry_bind(registry, name, &wl_shm_interface, 1);
 		format_listen_shm(window->shm);
@@ -152,6 +155,8 @@ void window_connect(struct window *window)
 	window_roundtrip(window);
 	if (!window->compositor)
 		die(STATUS_NO_PROTOCOL, "the compositor has no wl_compositor version 4");
+	if (!window->subcompositor)
+		die(STATUS_NO_PROTOCOL, "the compositor has no wl_subcompositor");
 	if (!window->wm_base)
 		die(STATUS_NO_PROTOCOL, "the compositor has no xdg_wm_base (xdg-shell)");
 	window_roundtrip(window);
@@ -170,11 +175,23 @@ static const struct xdg_surface_listener xdg_surface_listener = {
 	.configure = xdg_surface_configure,
 };
 
-/* A suggestion; the window keeps the size that was asked for. */
+/* The size is a suggestion, except in these two states. */
 static void toplevel_configure(void *data, struct xdg_toplevel *toplevel,
 			       int32_t width, int32_t height,
 			       struct wl_array *states)
 {
+	struct window *window = data;
+	uint32_t *state;
+
+	wl_array_for_each(state, states) {
+		bool larger = window->width > width || window->height > height;
+		bool smaller = window->width < width || window->height < height;
+
+		if ((*state == XDG_TOPLEVEL_STATE_FULLSCREEN && larger) ||
+		    (*state == XDG_TOPLEVEL_STATE_MAXIMIZED && (larger || smaller)))
+			die(STATUS_USAGE, "the compositor wants the window to be %dx%d:"
+			    " see --size", width, height);
+	}
 }
 
 static void toplevel_close(void *data, struct xdg_toplevel *toplevel)
@@ -196,6 +213,8 @@ void window_open(struct window *window, const char *title, int width, int height
 	struct xdg_toplevel *toplevel;
 	struct wl_region *opaque;
 
+	window->width = width;
+	window->height = height;
 	window->surface = wl_compositor_create_surface(window->compositor);
 	xdg_surface = xdg_wm_base_get_xdg_surface(window->wm_base, window->surface);
 	xdg_surface_add_listener(xdg_surface, &xdg_surface_listener, window);
@@ -229,14 +248,40 @@ static const struct wl_callback_listener frame_listener = {
 	.done = frame_done,
 };
 
-void window_show(struct window *window, struct buffer *buffer)
+static void show_on(struct window *window, struct wl_surface *surface,
+		    struct buffer *buffer)
 {
-	struct wl_callback *callback = wl_surface_frame(window->surface);
+	struct wl_callback *callback = wl_surface_frame(surface);
 
 	wl_callback_add_listener(callback, &frame_listener, window);
-	wl_surface_attach(window->surface, buffer->wl_buffer, 0, 0);
-	wl_surface_damage_buffer(window->surface, 0, 0, INT32_MAX, INT32_MAX);
-	wl_surface_commit(window->surface);
+	wl_surface_attach(surface, buffer->wl_buffer, 0, 0);
+	wl_surface_damage_buffer(surface, 0, 0, INT32_MAX, INT32_MAX);
+	wl_surface_commit(surface);
 	buffer->busy = true;
 	window->frame_due = false;
+}
+
+void window_show(struct window *window, struct buffer *buffer)
+{
+	show_on(window, window->surface, buffer);
+}
+
+/* A sub-surface appears when its parent is committed, which changes nothing else. */
+void window_cover(struct window *window, struct buffer *buffer)
+{
+	window->cover = wl_compositor_create_surface(window->compositor);
+	window->subsurface = wl_subcompositor_get_subsurface(window->subcompositor,
+							     window->cover,
+							     window->surface);
+	show_on(window, window->cover, buffer);
+	wl_surface_commit(window->surface);
+	while (!window->frame_due && !window->closed)
+		window_wait(window, -1);
+}
+
+void window_uncover(struct window *window)
+{
+	wl_subsurface_destroy(window->subsurface);
+	wl_surface_destroy(window->cover);
+	window_roundtrip(window);
 }

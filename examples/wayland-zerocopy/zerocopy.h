@@ -60,11 +60,15 @@ void format_listen_dmabuf(struct zwp_linux_dmabuf_v1 *dmabuf);
 struct window {
 	struct wl_display *display;
 	struct wl_compositor *compositor;
+	struct wl_subcompositor *subcompositor;
 	struct wl_shm *shm;
 	struct zwp_linux_dmabuf_v1 *dmabuf;
 	struct xdg_wm_base *wm_base;
 
+	int width, height;		/* pixels */
 	struct wl_surface *surface;
+	struct wl_surface *cover;	/* on top of it, at times */
+	struct wl_subsurface *subsurface;
 	bool configured;
 	bool frame_due;			/* the compositor wants to see a frame */
 	bool closed;
@@ -75,6 +79,9 @@ struct buffer;
 void window_connect(struct window *window);
 void window_open(struct window *window, const char *title, int width, int height);
 void window_show(struct window *window, struct buffer *buffer);
+/* Hides the window's buffer behind another, and returns when that is on screen. */
+void window_cover(struct window *window, struct buffer *buffer);
+void window_uncover(struct window *window);
 /* Waits for the compositor, and returns true if fd (-1: none) became readable. */
 bool window_wait(struct window *window, int fd);
 void window_roundtrip(struct window *window);
