@@ -253,7 +253,8 @@ def kvm_works(options, release):
     if not os.path.exists(answer):
         say(f"trying KVM, for {KVM_TIMEOUT} s at most (once)")
         probe = argparse.Namespace(**vars(options))
-        probe.command, probe.timeout = ["true"], KVM_TIMEOUT
+        probe.command, probe.append = ["true"], []
+        probe.timeout = KVM_TIMEOUT
         status, _, _ = run_guest(probe, release, [], "kvm", io.BytesIO())
         with open(answer, "w") as file:
             file.write("yes" if status.startswith("0 ") else "no")
@@ -319,5 +320,5 @@ if __name__ == "__main__":
         sys.exit(main())
     except KeyboardInterrupt:
         sys.exit(FAILED)
-    except OSError as error:
+    except (OSError, ValueError) as error:
         die(error)
