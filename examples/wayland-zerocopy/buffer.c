@@ -165,8 +165,8 @@ void pool_share_udmabuf(struct pool *pool, struct window *window)
 
 		buffer->dmabuf = ioctl(udmabuf, UDMABUF_CREATE, &create);
 		if (buffer->dmabuf < 0)
-			die(STATUS_NO_DMABUF, "udmabuf refuses %llu bytes at offset %llu"
-			    " (parameter size_limit_mb?): %m",
+			die(STATUS_NO_DMABUF,
+			    "udmabuf refuses %llu bytes at offset %llu (parameter size_limit_mb?): %m",
 			    (unsigned long long)create.size,
 			    (unsigned long long)create.offset);
 

@@ -189,8 +189,8 @@ static void toplevel_configure(void *data, struct xdg_toplevel *toplevel,
 
 		if ((*state == XDG_TOPLEVEL_STATE_FULLSCREEN && larger) ||
 		    (*state == XDG_TOPLEVEL_STATE_MAXIMIZED && (larger || smaller)))
-			die(STATUS_USAGE, "the compositor wants the window to be %dx%d:"
-			    " see --size", width, height);
+			die(STATUS_USAGE, "the compositor wants a window of %dx%d (see --size)",
+			    width, height);
 	}
 }
 
