@@ -84,8 +84,6 @@ IGT_NORETURN void igt_exit(void);
 
 /* Results */
 
-IGT_NORETURN IGT_PRINTF(1, 2)
-void igt_skip(const char *fmt, ...);
 IGT_NORETURN IGT_PRINTF(5, 6)
 void __igt_skip_check(const char *file, const int line, const char *func,
 		      const char *check, const char *fmt, ...);
@@ -100,8 +98,6 @@ void __igt_fail_assert(const char *domain, const char *file, const int line,
 	__igt_fail_assert(NULL, __FILE__, __LINE__, __func__, assertion, \
 			  __VA_ARGS__)
 
-#define igt_require(cond) \
-	do { if (!(cond)) IGT_SKIP(#cond, NULL); } while (0)
 #define igt_require_f(cond, ...) \
 	do { if (!(cond)) IGT_SKIP(#cond, __VA_ARGS__); } while (0)
 #define igt_assert(cond) \
@@ -119,7 +115,6 @@ void __igt_fail_assert(const char *domain, const char *file, const int line,
 	} while (0)
 
 #define igt_assert_eq(a, b)	IGT_COMPARE(int, "%d", a, ==, b)
-#define igt_assert_neq(a, b)	IGT_COMPARE(int, "%d", a, !=, b)
 #define igt_assert_lte(a, b)	IGT_COMPARE(int, "%d", a, <=, b)
 #define igt_assert_lt(a, b)	IGT_COMPARE(int, "%d", a, <, b)
 #define igt_assert_eq_s64(a, b) \
