@@ -22,14 +22,16 @@
 /**
  * struct udmabuf - what a dma-buf of ours is made of
  * @pins: the pages
- * @lock: protects @attachments and whether they are mapped; taken inside
- *	dma_resv, nothing is taken inside it
+ * @lock: protects @attachments, whether they are mapped, and @writers; taken
+ *	inside dma_resv, nothing is taken inside it
  * @attachments: list of struct udmabuf_attachment
+ * @writers: CPU accesses in progress that may write
  */
 struct udmabuf {
 	struct memfd_pins pins;
-	struct mutex lock; /* attachments */
+	struct mutex lock; /* attachments, writers */
 	struct list_head attachments;
+	unsigned int writers;
 };
 
 /**
@@ -207,6 +209,11 @@ static void udmabuf_unmap(struct dma_buf_attachment *attachment,
  * the rest when a bounce buffer is refilled from it. They must have finished:
  * the core waits for the fences only after this call. If several devices with
  * bounce buffers wrote, the one that attached first wins.
+ *
+ * While another CPU access is writing, memory is what counts: its writes are
+ * not in the bounce buffers yet. Nothing but the end of an access tells that it
+ * has ended, so whoever dies in the middle of one keeps others from seeing what
+ * devices with bounce buffers write.
  */
 static int udmabuf_begin_cpu_access(struct dma_buf *dmabuf,
 				    enum dma_data_direction dir)
@@ -224,10 +231,12 @@ static int udmabuf_begin_cpu_access(struct dma_buf *dmabuf,
 	if (mutex_lock_killable(&ubuf->lock))
 		return -EINTR;
 	list_for_each_entry(a, &ubuf->attachments, link) {
-		if (a->sgt)
+		if (a->sgt && !ubuf->writers)
 			dma_sync_sgtable_for_cpu(a->dev, a->sgt, a->dir);
 		cond_resched();
 	}
+	if (dir != DMA_FROM_DEVICE)
+		ubuf->writers++;
 	mutex_unlock(&ubuf->lock);
 	return 0;
 }
@@ -245,6 +254,9 @@ static int udmabuf_end_cpu_access(struct dma_buf *dmabuf,
 
 	if (mutex_lock_killable(&ubuf->lock))
 		return -EINTR;
+	/* Programs may end what they have not begun. */
+	if (dir != DMA_FROM_DEVICE && ubuf->writers)
+		ubuf->writers--;
 	list_for_each_entry(a, &ubuf->attachments, link) {
 		bool only_read = dir == DMA_FROM_DEVICE &&
 				 a->dir == DMA_BIDIRECTIONAL;
