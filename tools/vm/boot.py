@@ -277,6 +277,13 @@ def first_report(log):
     return None
 
 
+def qemu_aborted_early(log):
+    """Whether QEMU failed an assertion before the guest had run anything. Its
+    MSI-X emulation has been seen to do so, about once in a hundred boots."""
+    return (any(b"Assertion `" in line for line in log) and
+            not any(b"pinfold: running" in line for line in log))
+
+
 def verdict(status, log, killed, timeout):
     """The command's status, and why that is not to be believed, if so."""
     report = first_report(log)
@@ -305,8 +312,13 @@ def main():
         accel = "icount"
     else:
         accel = "kvm" if kvm_works(options, release) else "tcg"
-    status, log, killed = run_guest(options, release, modules, accel,
-                                    sys.stdout.buffer)
+    for _ in range(2):
+        status, log, killed = run_guest(options, release, modules, accel,
+                                        sys.stdout.buffer)
+        if not qemu_aborted_early(log):
+            break
+        sys.stderr.buffer.writelines(log[-5:])
+        say("QEMU aborted while the guest booted: trying once more")
     code, reason = verdict(status, log, killed, options.timeout)
     if reason:
         sys.stderr.buffer.writelines(log)
