@@ -83,10 +83,11 @@ static void prepare_palette(const struct format *format)
 
 	for (int glow = 0; glow < GLOW_LEVELS; glow++) {
 		double light = glow / (GLOW_LEVELS - 1.0), hot[3];
+		double cover = 1 - pow(1 - light, 2.2);
 
 		gradient(sun, light, hot);
 		for (int level = 0; level < SEA_LEVELS; level++) {
-			double cover = 1 - pow(1 - light, 2.2), rgb[3];
+			double rgb[3];
 
 			gradient(sea, level / (SEA_LEVELS - 1.0), rgb);
 			for (int i = 0; i < 3; i++)
@@ -164,25 +165,39 @@ static void add_glow(int x, unsigned int glow)
 	line[x] = glow * SEA_LEVELS + sea;
 }
 
-static void add_sun(const struct pool *pool, const struct sun *sun, int y,
-		    unsigned int number)
+/* Where the suns stand in a frame, in pixels. */
+struct place {
+	int x, y, radius;
+};
+
+static struct place sun_at(const struct pool *pool, const struct sun *sun,
+			   unsigned int number)
 {
 	double angle = 2 * M_PI * (sun->start + number * sun->speed);
-	double radius = sun->radius * pool->height;
-	int cx = pool->width / 2 + cos(angle) * sun->orbit * pool->width;
-	int dy = y - pool->height / 2 - sin(angle) * sun->orbit * pool->height;
+
+	return (struct place) {
+		.x = pool->width * (0.5 + cos(angle) * sun->orbit),
+		.y = pool->height * (0.5 + sin(angle) * sun->orbit),
+		.radius = pool->height * sun->radius + 1,
+	};
+}
+
+static void add_sun(const struct pool *pool, const struct place *sun, int y)
+{
+	int square = sun->radius * sun->radius;
+	int dy = y - sun->y;
+	uint64_t scale = ((uint64_t)FALLOFF << 32) / (square + 1);
 	int half, left, right;
-	uint64_t scale = FALLOFF * 65536.0 / (radius * radius + 1);
 
-	if (dy * dy >= radius * radius)
+	if (dy * dy >= square)
 		return;
-	half = sqrt(radius * radius - dy * dy);
-	left = cx - half > 0 ? cx - half : 0;
-	right = cx + half < pool->width ? cx + half : pool->width;
+	half = sqrt(square - dy * dy);
+	left = sun->x - half > 0 ? sun->x - half : 0;
+	right = sun->x + half < pool->width ? sun->x + half : pool->width;
 	for (int x = left; x < right; x++) {
-		int dx = x - cx;
+		int dx = x - sun->x;
 
-		add_glow(x, falloff[(dx * dx + dy * dy) * scale >> 16]);
+		add_glow(x, falloff[(dx * dx + dy * dy) * scale >> 32]);
 	}
 }
 
@@ -226,10 +241,14 @@ static void put_line(const struct pool *pool, void *row)
 
 void draw_frame(const struct pool *pool, void *pixels, unsigned int number)
 {
+	struct place places[SUNS];
+
+	for (int i = 0; i < SUNS; i++)
+		places[i] = sun_at(pool, &suns[i], number);
 	for (int y = 0; y < pool->height; y++) {
 		add_waves(pool, y, number);
 		for (int i = 0; i < SUNS; i++)
-			add_sun(pool, &suns[i], y, number);
+			add_sun(pool, &places[i], y);
 		add_number(pool, y, number);
 		put_line(pool, (char *)pixels + (size_t)y * pool->stride);
 	}
