@@ -1,0 +1,76 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What the test programs share: memfds of every kind, page patterns, and the
+ * kernel's counters and settings.
+ */
+#ifndef PIN_HELPER_H
+#define PIN_HELPER_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+#include <unistd.h>
+
+#define MIB(n)		((size_t)(n) << 20)
+#define GIB(n)		((size_t)(n) << 30)
+
+static inline size_t page_size(void)
+{
+	return sysconf(_SC_PAGESIZE);
+}
+
+static inline size_t pages(size_t count)
+{
+	return count * page_size();
+}
+
+/**
+ * enum backing - what the memory of a memfd is made of
+ * @SHMEM: small pages of shmem
+ * @THP: transparent huge pages of shmem
+ * @HUGE_2M: hugetlb pages of 2 MiB
+ * @HUGE_1G: hugetlb pages of 1 GiB
+ */
+enum backing {
+	SHMEM,
+	THP,
+	HUGE_2M,
+	HUGE_1G,
+};
+
+/* memfds, sizes in bytes; sealed against shrinking unless they are said not to be */
+int unsealed_memfd(enum backing backing, size_t size);
+int sealed_memfd(enum backing backing, size_t size);
+void seal(int memfd, int seals);
+int reopen(int fd, int flags);
+
+size_t fd_size(int fd);
+void *map_fd(int fd, size_t size);
+void unmap(void *ptr, size_t size);
+
+/*
+ * The pattern of a page depends on a seed and the page's number, so that no
+ * page can be taken for another. @first is the number of the page at @ptr.
+ */
+void fill(void *ptr, size_t first, size_t count, uint64_t seed);
+size_t count_filled(const void *ptr, size_t first, size_t count, uint64_t seed);
+size_t count_zero(const void *ptr, size_t count);
+
+/* Counters; hugetlb() and vmstat() as the kernel shows them, in pages */
+int64_t vmstat(const char *name);
+int64_t hugetlb(size_t huge_size, const char *name);
+int64_t free_memory(void);
+int64_t pins_held(void);
+
+/* Settings that are put back when the subtest or the program ends */
+__attribute__((format(printf, 2, 3)))
+void set(const char *path, const char *fmt, ...);
+void restore_settings(void);
+void drop_caches(void);
+
+/* Files of one line: 0 or a negative error */
+int read_line(const char *path, char *line, size_t size);
+int write_line(const char *path, const char *line);
+int count_open_fds(void);
+
+#endif
