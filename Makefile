@@ -7,7 +7,8 @@ BUILD	:= $(CURDIR)/build
 
 # The kernel builds external modules beside their sources. So that everything
 # generated stays under build/, one tree of links per kernel stands there.
-KREL	= $(shell cat $(KDIR)/include/config/kernel.release 2>/dev/null)
+KREL	= $(shell sed -n 's/.* UTS_RELEASE "\(.*\)"/\1/p' \
+		$(KDIR)/include/generated/utsrelease.h 2>/dev/null)
 MODDIR	= $(BUILD)/modules/$(KREL)
 
 .PHONY: all

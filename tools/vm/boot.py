@@ -21,9 +21,9 @@ PROJECT = os.getcwd()
 BUILD = os.path.join(PROJECT, "build")
 FAILED = 125		# a status of ours, not of the command
 KVM_TIMEOUT = 40	# seconds; a guest that KVM can run needs five
-KERNELS = ("6.12",)
+KERNELS = ("6.1", "6.12", "7.2")
 MODULES = ("mm/memfd_pin.ko", "drivers/dma-buf/udmabuf_pinfold.ko")
-KERNELS_TO_COME = ("6.1", "7.2", "debug")
+KERNELS_TO_COME = ("debug",)
 
 # What the kernel says when something is wrong with it.
 REPORTS = re.compile(
