@@ -5,12 +5,25 @@
 #ifndef _MEMFD_PIN_INTERNAL_H
 #define _MEMFD_PIN_INTERNAL_H
 
+#include <linux/mm.h>
 #include <linux/types.h>
 
-struct address_space;
-struct folio;
+/*
+ * Folios that are looked up, pinned and checked in one go: what a caller may
+ * have to wait for between two looks at its signals, and stack space.
+ */
+#define PIN_BATCH	32
 
 unsigned int pin_fast(struct address_space *mapping, pgoff_t index,
 		      pgoff_t last, struct folio **folios, unsigned int max);
+long pin_batch(struct file *memfd, pgoff_t index, pgoff_t last,
+	       struct folio **folios, unsigned int max);
+
+/* Page index in the file of a folio; @shift is its cache_index_shift(). */
+static inline pgoff_t folio_first_index(const struct folio *folio,
+					unsigned int shift)
+{
+	return folio->index << shift;
+}
 
 #endif /* _MEMFD_PIN_INTERNAL_H */

@@ -30,8 +30,8 @@ static bool may_be_movable(struct folio *folio)
 /**
  * pin_fast() - pin folios that are ready for it
  * @mapping: of a file on shmem or hugetlbfs
- * @index: page index in the file
- * @last: last page index
+ * @index: index in the page cache, see cache_index_shift()
+ * @last: last index
  * @folios: where to put them
  * @max: entries in @folios
  *
@@ -46,6 +46,7 @@ static bool may_be_movable(struct folio *folio)
 unsigned int pin_fast(struct address_space *mapping, pgoff_t index,
 		      pgoff_t last, struct folio **folios, unsigned int max)
 {
+	unsigned int shift = cache_index_shift(mapping);
 	XA_STATE(xas, &mapping->i_pages, index);
 	unsigned int nr = 0, counted = 0;
 	struct pglist_data *node = NULL;
@@ -68,7 +69,8 @@ unsigned int pin_fast(struct address_space *mapping, pgoff_t index,
 
 		if (folio_test_large(folio)) {
 			atomic_inc(&folio->_pincount);
-			xas_advance(&xas, folio_next_index(folio) - 1);
+			xas_advance(&xas, folio->index - 1 +
+				    (folio_nr_pages(folio) >> shift));
 		} else {
 			folio_ref_add(folio, GUP_PIN_COUNTING_BIAS - 1);
 		}

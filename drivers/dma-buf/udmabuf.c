@@ -102,8 +102,9 @@ static int udmabuf_create(u32 flags, u32 count,
 		if (nr_pages > limit)
 			return -EINVAL;
 	}
-	if (!nr_pages)
-		return -EINVAL;
+	ret = memfd_pins_charge(&pins, "udmabuf", nr_pages);
+	if (ret)
+		return ret;
 
 	for (i = 0; i < count; i++) {
 		ret = add_item(&pins, &list[i]);
@@ -189,4 +190,4 @@ module_misc_device(udmabuf_misc);
 MODULE_DESCRIPTION("dma-bufs made of memfd memory, at a cost per folio");
 MODULE_ALIAS("udmabuf");
 MODULE_LICENSE("GPL");
-MODULE_IMPORT_NS(DMA_BUF);
+COMPAT_IMPORT_NS(DMA_BUF);

@@ -22,8 +22,9 @@
 /**
  * struct udmabuf - what a dma-buf of ours is made of
  * @pins: the pages
- * @lock: protects @attachments, whether they are mapped, and @writers; taken
- *	inside dma_resv, nothing is taken inside it
+ * @lock: protects @attachments, the change of their mappings, and @writers;
+ *	taken inside dma_resv (which 6.1 does not hold when it maps), nothing is
+ *	taken inside it
  * @attachments: list of struct udmabuf_attachment
  * @writers: CPU accesses in progress that may write
  */
@@ -38,7 +39,7 @@ struct udmabuf {
  * struct udmabuf_attachment - a device that uses the buffer
  * @link: in struct udmabuf's attachments
  * @dev: the device
- * @sgt: its mapping, NULL while it has none
+ * @sgt: its mapping, NULL until it has one
  * @dir: the direction that @sgt was mapped with
  */
 struct udmabuf_attachment {
@@ -64,18 +65,6 @@ static int udmabuf_attach(struct dma_buf *dmabuf,
 	list_add(&a->link, &ubuf->attachments);
 	mutex_unlock(&ubuf->lock);
 	return 0;
-}
-
-static void udmabuf_detach(struct dma_buf *dmabuf,
-			   struct dma_buf_attachment *attachment)
-{
-	struct udmabuf *ubuf = dmabuf->priv;
-	struct udmabuf_attachment *a = attachment->priv;
-
-	mutex_lock(&ubuf->lock);
-	list_del(&a->link);
-	mutex_unlock(&ubuf->lock);
-	kfree(a);
 }
 
 /*
@@ -149,6 +138,18 @@ static int fill_sgt(struct sg_table *sgt, const struct memfd_pins *pins,
 	return 0;
 }
 
+static void free_mapping(struct device *dev, struct sg_table *sgt,
+			 enum dma_data_direction dir)
+{
+	dma_unmap_sgtable(dev, sgt, dir, DMA_ATTR_SKIP_CPU_SYNC);
+	sg_free_table(sgt);
+	kfree(sgt);
+}
+
+/*
+ * The first mapping of an attachment is kept for the next ones, until it is
+ * detached.
+ */
 static struct sg_table *udmabuf_map(struct dma_buf_attachment *attachment,
 				    enum dma_data_direction dir)
 {
@@ -156,6 +157,10 @@ static struct sg_table *udmabuf_map(struct dma_buf_attachment *attachment,
 	struct udmabuf_attachment *a = attachment->priv;
 	struct sg_table *sgt;
 	int err;
+
+	if (a->sgt)
+		return a->dir == dir || a->dir == DMA_BIDIRECTIONAL ?
+		       a->sgt : ERR_PTR(-EBUSY);
 
 	sgt = kmalloc(sizeof(*sgt), GFP_KERNEL);
 	if (!sgt)
@@ -182,25 +187,29 @@ err_free:
 	return ERR_PTR(err);
 }
 
-/*
- * The core unmaps when it detaches, long after the device's last access. What a
- * bounce buffer holds by then is older than what the owner of the memfd has
- * written since, and must not come back. Whoever wants to read what a device
- * wrote has asked for it by begin_cpu_access().
- */
 static void udmabuf_unmap(struct dma_buf_attachment *attachment,
 			  struct sg_table *sgt, enum dma_data_direction dir)
 {
-	struct udmabuf *ubuf = attachment->dmabuf->priv;
+}
+
+/*
+ * A mapping ends long after the device's last access. What a bounce buffer holds
+ * by then is older than what the owner of the memfd has written since, and must
+ * not come back. Whoever wants to read what a device wrote has asked for it by
+ * begin_cpu_access().
+ */
+static void udmabuf_detach(struct dma_buf *dmabuf,
+			   struct dma_buf_attachment *attachment)
+{
+	struct udmabuf *ubuf = dmabuf->priv;
 	struct udmabuf_attachment *a = attachment->priv;
 
 	mutex_lock(&ubuf->lock);
-	a->sgt = NULL;
+	list_del(&a->link);
 	mutex_unlock(&ubuf->lock);
-
-	dma_unmap_sgtable(a->dev, sgt, a->dir, DMA_ATTR_SKIP_CPU_SYNC);
-	sg_free_table(sgt);
-	kfree(sgt);
+	if (a->sgt)
+		free_mapping(a->dev, a->sgt, a->dir);
+	kfree(a);
 }
 
 /*
@@ -309,8 +318,6 @@ static int udmabuf_vmap(struct dma_buf *dmabuf, struct iosys_map *map)
 	unsigned int k;
 	void *vaddr;
 
-	dma_resv_assert_held(dmabuf->resv);
-
 	/* Only as long as vmap() needs it, which takes nothing else. */
 	pages = kvmalloc_array(ubuf->pins.nr_pages, sizeof(*pages), GFP_KERNEL);
 	if (!pages)
@@ -333,7 +340,6 @@ static int udmabuf_vmap(struct dma_buf *dmabuf, struct iosys_map *map)
 
 static void udmabuf_vunmap(struct dma_buf *dmabuf, struct iosys_map *map)
 {
-	dma_resv_assert_held(dmabuf->resv);
 	vunmap(map->vaddr);
 }
 
@@ -348,7 +354,6 @@ static void udmabuf_release(struct dma_buf *dmabuf)
 }
 
 static const struct dma_buf_ops udmabuf_ops = {
-	.cache_sgt_mapping	= true,
 	.attach			= udmabuf_attach,
 	.detach			= udmabuf_detach,
 	.map_dma_buf		= udmabuf_map,

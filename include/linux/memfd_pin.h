@@ -6,6 +6,7 @@
 #define _LINUX_MEMFD_PIN_H
 
 #include <linux/mm.h>
+#include <linux/pin_account.h>
 #include <linux/types.h>
 
 struct file;
@@ -33,9 +34,13 @@ struct memfd_span {
  * @nr_spans: spans in the buffer, in the order of their indices
  * @chunks: pages that hold MEMFD_SPANS_PER_CHUNK spans each
  * @max_chunks: entries allocated in @chunks
+ * @charge: what is charged for the pages, at least @nr_pages
+ * @dev: device number of the first range's filesystem, and
+ * @ino: number of its inode, for tracing
  *
- * A buffer is one or more file ranges, put end to end by memfd_pin_range().
- * Zero initialised it is empty. Adding and releasing need exclusive access;
+ * A buffer is one or more file ranges, charged together by memfd_pins_charge()
+ * and then put end to end by memfd_pin_range(). Zero initialised it is empty.
+ * Adding and releasing need exclusive access;
  * between the two it does not change and may be read without a lock.
  */
 struct memfd_pins {
@@ -43,8 +48,13 @@ struct memfd_pins {
 	unsigned long nr_spans;
 	struct memfd_span **chunks;
 	unsigned long max_chunks;
+	struct pin_charge charge;
+	dev_t dev;
+	unsigned long ino;
 };
 
+int memfd_pins_charge(struct memfd_pins *pins, const char *driver,
+		      unsigned long nr_pages);
 int memfd_pin_range(struct memfd_pins *pins, struct file *memfd,
 		    loff_t start, loff_t end);
 void memfd_pins_release(struct memfd_pins *pins, bool dirty);

@@ -1,0 +1,79 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * What differs between the kernels that the modules are built for. The sources
+ * are written for the newest one; this file is included before anything else,
+ * and gives older ones what they lack.
+ */
+#ifndef _PINFOLD_COMPAT_H
+#define _PINFOLD_COMPAT_H
+
+#include <linux/hugetlb.h>
+#include <linux/magic.h>
+#include <linux/mm.h>
+#include <linux/pagemap.h>
+#include <linux/version.h>
+
+#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 3, 0)
+static inline void vm_flags_set(struct vm_area_struct *vma, vm_flags_t flags)
+{
+	vma->vm_flags |= flags;
+}
+
+/* It returned NULL for what is absent. */
+static inline struct folio *
+compat_filemap_get_folio(struct address_space *mapping, pgoff_t index)
+{
+	return filemap_get_folio(mapping, index) ?: ERR_PTR(-ENOENT);
+}
+#define filemap_get_folio	compat_filemap_get_folio
+#endif
+
+/*
+ * The page cache of hugetlbfs was indexed by huge pages, not by pages: the index
+ * of a page has to be shifted by this many bits for a look into the cache.
+ */
+static inline unsigned int cache_index_shift(struct address_space *mapping)
+{
+#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 7, 0)
+	if (mapping->host->i_sb->s_magic == HUGETLBFS_MAGIC)
+		return huge_page_order(hstate_inode(mapping->host));
+#endif
+	return 0;
+}
+
+#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 11, 0)
+/* The file operations that it compared with are not exported. */
+static inline bool compat_is_file_hugepages(const struct file *file)
+{
+	return file_inode(file)->i_sb->s_magic == HUGETLBFS_MAGIC;
+}
+#define is_file_hugepages	compat_is_file_hugepages
+
+static inline bool folio_contain_hwpoisoned_page(struct folio *folio)
+{
+	return folio_test_hwpoison(folio) ||
+	       (folio_test_large(folio) && folio_test_has_hwpoisoned(folio));
+}
+
+/* Exported by memfd_pin.ko: memfd_pin_folios.c has the kernel-doc. */
+#define PINFOLD_HAS_MEMFD_PIN_FOLIOS
+long memfd_pin_folios(struct file *memfd, loff_t start, loff_t end,
+		      struct folio **folios, unsigned int max_folios,
+		      pgoff_t *offset);
+void unpin_folio(struct folio *folio);
+void unpin_folios(struct folio **folios, unsigned long nfolios);
+long pin_present_folios(struct file *memfd, loff_t start, loff_t end,
+			struct folio **folios, unsigned int max_folios,
+			pgoff_t *offset);
+#else
+#define pin_present_folios	memfd_pin_folios
+#endif
+
+/* The name of a namespace of symbols became a string. */
+#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 13, 0)
+#define COMPAT_IMPORT_NS(name)	MODULE_IMPORT_NS(name)
+#else
+#define COMPAT_IMPORT_NS(name)	MODULE_IMPORT_NS(#name)
+#endif
+
+#endif /* _PINFOLD_COMPAT_H */

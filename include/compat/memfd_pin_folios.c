@@ -1,0 +1,168 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * memfd_pin_folios() and unpin_folios() for kernels before 6.11, for us and for
+ * other modules, and how to migrate a memfd's folios there: by GUP, through a
+ * mapping that lives as long as the call.
+ */
+#ifdef PINFOLD_HAS_MEMFD_PIN_FOLIOS
+
+#include <linux/export.h>
+#include <linux/mman.h>
+#include <linux/sched.h>
+#include <linux/shmem_fs.h>
+
+#include "../../mm/pin.h"
+
+/* Address of a new mapping of the file, or a negative error. */
+static unsigned long map_for_gup(struct file *memfd, loff_t base,
+				 unsigned long len)
+{
+	unsigned long addr;
+
+	addr = vm_mmap(memfd, 0, len, PROT_READ, MAP_SHARED | MAP_NORESERVE,
+		       base);
+	/* These kernels refuse it for any file that is sealed against writing. */
+	if (addr == -EPERM)
+		addr = vm_mmap(memfd, 0, len, PROT_READ,
+			       MAP_PRIVATE | MAP_NORESERVE, base);
+	return addr;
+}
+
+/**
+ * pin_present_folios() - pin folios that are present, migrating them if need be
+ * @memfd: a file on shmem or hugetlbfs, open for reading
+ * @start: byte offset of the start of the range in the file
+ * @end: byte offset of a byte in the last page
+ * @folios: where to put them
+ * @max_folios: entries in @folios
+ * @offset: not set
+ *
+ * Another thread may put something else at the address of the mapping: the
+ * caller has to check that what it got is part of the file.
+ *
+ * Context: as memfd_pin_folios(), in a task that has an mm; takes mmap_lock.
+ *
+ * Return: number of folios pinned, or a negative error: -ENOMEM if there is no
+ * memory or address space or a folio could not be migrated, -EAGAIN if one is not
+ * present any more, -EACCES if @memfd cannot be read, -EINTR.
+ */
+long pin_present_folios(struct file *memfd, loff_t start, loff_t end,
+			struct folio **folios, unsigned int max_folios,
+			pgoff_t *offset)
+{
+	unsigned long unit = PAGE_SIZE, addr, len;
+	unsigned int nr = 0;
+	struct folio *folio;
+	struct page *page;
+	loff_t base;
+	long ret;
+
+	if (!current->mm)
+		return -ENOMEM;
+	if (is_file_hugepages(memfd))
+		unit = huge_page_size(hstate_file(memfd));
+	base = round_down(start, unit);
+	len = round_up(end + 1, unit) - base;
+	addr = map_for_gup(memfd, base, len);
+	if (IS_ERR_VALUE(addr))
+		return addr;
+
+	while (start <= end && nr < max_folios) {
+		ret = pin_user_pages_fast(addr + (start - base), 1,
+					  FOLL_LONGTERM, &page);
+		if (ret != 1)
+			break;
+		folio = page_folio(page);
+		folios[nr++] = folio;
+		start = round_down(start, folio_size(folio)) +
+			folio_size(folio);
+	}
+	vm_munmap(addr, len);
+	if (nr)
+		return nr;
+	return !ret || ret == -EFAULT ? -EAGAIN : ret;
+}
+
+/**
+ * memfd_pin_folios() - pin the folios of a range of a memfd
+ * @memfd: a file on shmem or hugetlbfs
+ * @start: byte offset of the start of the range in the file
+ * @end: byte offset of its last byte
+ * @folios: where to put them
+ * @max_folios: entries in @folios
+ * @offset: set to the byte offset of @start in the first folio
+ *
+ * As in mainline since 6.11. The pins are long-term FOLL_PIN pins, one per
+ * folio; holes in the range are filled. The caller does what accounting there
+ * is to be.
+ *
+ * Context: may sleep; takes the inode lock, folio locks and mmap_lock.
+ *
+ * Return: number of folios pinned, less than the range has only if @folios is
+ * full, or an error of memfd_pin_range(), with none pinned.
+ */
+long memfd_pin_folios(struct file *memfd, loff_t start, loff_t end,
+		      struct folio **folios, unsigned int max_folios,
+		      pgoff_t *offset)
+{
+	unsigned int nr = 0, shift;
+	struct folio *folio;
+	pgoff_t index, last;
+	long ret;
+
+	if (start < 0 || start > end || !max_folios)
+		return -EINVAL;
+	if (!memfd || (!shmem_file(memfd) && !is_file_hugepages(memfd)) ||
+	    end >= i_size_read(file_inode(memfd)))
+		return -EINVAL;
+
+	shift = cache_index_shift(memfd->f_mapping);
+	index = start >> PAGE_SHIFT;
+	last = end >> PAGE_SHIFT;
+	while (index <= last && nr < max_folios) {
+		ret = pin_batch(memfd, index, last, folios + nr,
+				min(max_folios - nr, (unsigned int)PIN_BATCH));
+		if (ret < 0) {
+			unpin_folios(folios, nr);
+			return ret;
+		}
+		nr += ret;
+		folio = folios[nr - 1];
+		index = folio_first_index(folio, shift) + folio_nr_pages(folio);
+	}
+	*offset = offset_in_folio(folios[0], start);
+	return nr;
+}
+EXPORT_SYMBOL_GPL(memfd_pin_folios);
+
+/**
+ * unpin_folio() - release a pin of memfd_pin_folios()
+ * @folio: the folio
+ *
+ * Context: any but interrupts.
+ */
+void unpin_folio(struct folio *folio)
+{
+	unpin_user_page(folio_page(folio, 0));
+}
+EXPORT_SYMBOL_GPL(unpin_folio);
+
+/**
+ * unpin_folios() - release pins of memfd_pin_folios()
+ * @folios: the folios
+ * @nfolios: their number
+ *
+ * Context: may sleep.
+ */
+void unpin_folios(struct folio **folios, unsigned long nfolios)
+{
+	unsigned long i;
+
+	for (i = 0; i < nfolios; i++) {
+		unpin_folio(folios[i]);
+		cond_resched();
+	}
+}
+EXPORT_SYMBOL_GPL(unpin_folios);
+
+#endif /* PINFOLD_HAS_MEMFD_PIN_FOLIOS */

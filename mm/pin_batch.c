@@ -1,0 +1,262 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Pin the next few folios of a memfd. What is ready in the page cache is pinned
+ * by pin_fast(). Else folios are first brought into the page cache with valid
+ * contents, and, if they lie in movable memory, pinned by memfd_pin_folios(),
+ * which migrates them. Nothing holds a folio in its file before it is pinned,
+ * so that is checked afterwards.
+ */
+#include <linux/hugetlb.h>
+#include <linux/pagemap.h>
+#include <linux/sched/mm.h>
+#include <linux/sched/signal.h>
+#include <linux/shmem_fs.h>
+#include <trace/events/memfd_pin.h>
+#include <uapi/linux/falloc.h>
+
+#include "pin.h"
+
+/*
+ * How often a batch may lose a race against another user of the file (hole
+ * punching, reclaim, references that hold off migration) before the caller is
+ * told. Each loss needs its own, well-timed event; a file on which that happens
+ * ten times in a row is being changed on purpose.
+ */
+#define PIN_RETRIES	10
+
+/*
+ * Bring the folios from @index on into the page cache, with valid contents:
+ * holes are filled, swapped folios read, and folios that fallocate() left
+ * without contents are zeroed now and not, as after a pin it would be, on top
+ * of what a device has written. Lowers *@last to the last page that is there
+ * when the batch is full.
+ */
+static int shmem_populate(struct address_space *mapping, pgoff_t index,
+			  pgoff_t *last, unsigned int max)
+{
+	struct folio *folio;
+	struct page *page;
+	unsigned int i;
+
+	for (i = 0; i < max && index <= *last; i++) {
+		if (fatal_signal_pending(current))
+			return -EINTR;
+		page = shmem_read_mapping_page_gfp(mapping, index,
+						   mapping_gfp_mask(mapping));
+		if (IS_ERR(page))
+			return PTR_ERR(page);
+		folio = page_folio(page);
+		index = folio_next_index(folio);
+		folio_put(folio);
+		cond_resched();
+	}
+	*last = min(*last, index - 1);
+	return 0;
+}
+
+/* Index of the first page in [@index, @last] whose huge page is absent. */
+static pgoff_t hugetlb_next_hole(struct file *memfd, pgoff_t index,
+				 pgoff_t last)
+{
+	unsigned long nr = pages_per_huge_page(hstate_file(memfd));
+	unsigned int shift = cache_index_shift(memfd->f_mapping);
+	struct folio *folio;
+
+	for (index = round_down(index, nr); index <= last; index += nr) {
+		folio = filemap_get_folio(memfd->f_mapping, index >> shift);
+		if (IS_ERR(folio))
+			break;
+		folio_put(folio);
+	}
+	return index;
+}
+
+/*
+ * Fill the holes in [@index, @last]. memfd_pin_folios() of 6.12 would take
+ * huge pages for them that others have reserved; hugetlbfs itself accounts
+ * right. It is called without the checks of vfs_fallocate(): to fill a hole
+ * needs no right to write, a read access by mmap() fills it too.
+ */
+static int hugetlb_populate(struct file *memfd, pgoff_t index, pgoff_t last)
+{
+	struct super_block *sb = file_inode(memfd)->i_sb;
+	int err = 0;
+
+	sb_start_write(sb);
+	while (!err) {
+		index = hugetlb_next_hole(memfd, index, last);
+		if (index > last)
+			break;
+		/* One byte: the page may end past i_size, which can be sealed. */
+		err = memfd->f_op->fallocate(memfd, FALLOC_FL_KEEP_SIZE,
+					     (loff_t)index << PAGE_SHIFT, 1);
+	}
+	sb_end_write(sb);
+
+	if (err == -EINTR)
+		return fatal_signal_pending(current) ? -EINTR : -ERESTARTSYS;
+	return err == -ENOSPC ? -ENOMEM : err;
+}
+
+/*
+ * Pin folios that are there but in movable memory, or were a moment ago. All of
+ * them lie in the page cache from page @index to page @last.
+ */
+static long pin_movable(struct file *memfd, pgoff_t index, pgoff_t last,
+			struct folio **folios, unsigned int max)
+{
+	struct inode *inode = file_inode(memfd);
+	bool huge = is_file_hugepages(memfd);
+	pgoff_t offset;
+	long ret;
+
+	/*
+	 * With the inode lock held nobody can punch a new hole. Another user of
+	 * the file may hold it for long, in fallocate().
+	 */
+	if (huge) {
+		if (down_read_killable(&inode->i_rwsem))
+			return -EINTR;
+		if (hugetlb_next_hole(memfd, index, last) <= last) {
+			inode_unlock_shared(inode);
+			return -EAGAIN;
+		}
+	}
+	ret = pin_present_folios(memfd, (loff_t)index << PAGE_SHIFT,
+				 (loff_t)last << PAGE_SHIFT, folios, max,
+				 &offset);
+	if (huge)
+		inode_unlock_shared(inode);
+	/* A folio that could not be migrated may be idle in a moment. */
+	return ret == -ENOMEM ? -EBUSY : ret;
+}
+
+/*
+ * Make up to @max folios ready, from page @index to page @last, and pin them.
+ * Returns their number, or a negative error; -EAGAIN means that the file changed
+ * meanwhile, -EBUSY that a folio was in use and could not be migrated.
+ */
+static long pin_slow(struct file *memfd, pgoff_t index, pgoff_t last,
+		     struct folio **folios, unsigned int max)
+{
+	struct address_space *mapping = memfd->f_mapping;
+	unsigned int shift = cache_index_shift(mapping);
+	unsigned int flags;
+	unsigned long nr;
+	long ret;
+
+	flags = memalloc_pin_save();
+	if (is_file_hugepages(memfd)) {
+		nr = pages_per_huge_page(hstate_file(memfd));
+		last = min(last, round_down(index, nr) + max * nr - 1);
+		ret = hugetlb_populate(memfd, index, last);
+	} else {
+		ret = shmem_populate(mapping, index, &last, max);
+	}
+	memalloc_pin_restore(flags);
+	if (ret)
+		return ret;
+
+	nr = pin_fast(mapping, index >> shift, last >> shift, folios, max);
+	return nr ?: pin_movable(memfd, index, last, folios, max);
+}
+
+/*
+ * Does a folio that is pinned now still hold the page at @index of the cache,
+ * with valid contents? Returns 0, -EAGAIN if it does not, -EIO if memory has failed,
+ * -ENOMEM if it has all the pins it can take, -EINTR.
+ */
+static int check_pinned(struct folio *folio, struct address_space *mapping,
+			pgoff_t index)
+{
+	/*
+	 * Swap-out looks at the pins under the folio lock and then takes the
+	 * folio out of the file. If it holds the lock it may have missed the
+	 * pin: wait for it. If it takes the lock later, it sees the pin, which
+	 * is why the pin must be visible before the lock is looked at.
+	 */
+	smp_mb();
+	if (folio_test_locked(folio)) {
+		if (folio_lock_killable(folio))
+			return -EINTR;
+		folio_unlock(folio);
+	}
+
+	if (folio->mapping != mapping || !folio_contains(folio, index) ||
+	    !folio_test_uptodate(folio))
+		return -EAGAIN;
+
+	if (folio_contain_hwpoisoned_page(folio))
+		return -EIO;
+
+	/*
+	 * A pin on a small folio is 1024 references. Nothing keeps a user from
+	 * naming one page a million times, so stop at half of what the count
+	 * can hold: that leaves room for the batches of a million threads.
+	 */
+	if (folio_ref_count(folio) > INT_MAX / 2)
+		return -ENOMEM;
+	return 0;
+}
+
+/*
+ * Of @nr folios pinned, from page @index on, keep those before the first one that
+ * is not good. Returns their number, or what is wrong with the first one.
+ */
+static long keep_good(struct address_space *mapping, pgoff_t index,
+		      struct folio **folios, long nr)
+{
+	unsigned int shift = cache_index_shift(mapping);
+	int err = 0;
+	long i, good;
+
+	for (good = 0; good < nr; good++) {
+		err = check_pinned(folios[good], mapping, index >> shift);
+		if (err)
+			break;
+		index = folio_first_index(folios[good], shift) +
+			folio_nr_pages(folios[good]);
+	}
+	for (i = good; i < nr; i++)
+		unpin_folio(folios[i]);
+	return good ?: err;
+}
+
+/**
+ * pin_batch() - pin the next folios of a memfd
+ * @memfd: a file on shmem or hugetlbfs
+ * @index: page index in the file
+ * @last: last page index, within i_size
+ * @folios: where to put them
+ * @max: entries in @folios, at most PIN_BATCH
+ *
+ * Pins the folio that holds @index, and as many of those after it as come
+ * easily. Each has valid contents, is in its place in the file, and not in
+ * movable memory.
+ *
+ * Context: may sleep; see memfd_pin_range().
+ *
+ * Return: number of folios pinned, at least 1, or an error of memfd_pin_range(),
+ * with none pinned.
+ */
+long pin_batch(struct file *memfd, pgoff_t index, pgoff_t last,
+	       struct folio **folios, unsigned int max)
+{
+	struct address_space *mapping = memfd->f_mapping;
+	unsigned int shift = cache_index_shift(mapping);
+	unsigned int tries = 0;
+	long nr;
+
+	do {
+		cond_resched();
+		if (fatal_signal_pending(current))
+			return -EINTR;
+		nr = pin_fast(mapping, index >> shift, last >> shift, folios,
+			      max);
+		if (!nr)
+			nr = pin_slow(memfd, index, last, folios, max);
+		if (nr > 0)
+			nr = keep_good(mapping, index, folios, nr);
+	} while ((nr == -EAGAIN || nr == -EBUSY) && tries++ < PIN_RETRIES);
+	return nr == -EBUSY ? -ENOMEM : nr;
+}
