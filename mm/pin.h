@@ -19,6 +19,16 @@ unsigned int pin_fast(struct address_space *mapping, pgoff_t index,
 long pin_batch(struct file *memfd, pgoff_t index, pgoff_t last,
 	       struct folio **folios, unsigned int max);
 
+/*
+ * Memory that long-term pins must stay out of. Which page blocks of a zone are
+ * CMA is not told to modules: if there are any, let the slow path see to it.
+ */
+static inline bool may_be_movable(struct folio *folio)
+{
+	return folio_zonenum(folio) == ZONE_MOVABLE ||
+	       zone_cma_pages(folio_zone(folio));
+}
+
 /* Page index in the file of a folio; @shift is its cache_index_shift(). */
 static inline pgoff_t folio_first_index(const struct folio *folio,
 					unsigned int shift)

@@ -14,6 +14,7 @@
 #include <linux/module.h>
 #include <linux/pid.h>
 #include <linux/pin_account.h>
+#include <linux/pin_fast_only.h>
 #include <linux/rcupdate.h>
 #include <linux/sched/mm.h>
 #include <linux/sched/signal.h>
@@ -394,6 +395,7 @@ static int __init pin_account_init(void)
 	debugfs = debugfs_create_dir("memfd_pin", NULL);
 	debugfs_create_file("users", 0400, debugfs, NULL, &users_fops);
 	debugfs_create_file("owners", 0400, debugfs, NULL, &owners_fops);
+	pin_fast_only_debugfs(debugfs);
 	return 0;
 }
 module_init(pin_account_init);

@@ -15,6 +15,7 @@
 #include <uapi/linux/falloc.h>
 
 #include "pin.h"
+#include "pin_count.h"
 
 /*
  * How often a batch may lose a race against another user of the file (hole
@@ -98,6 +99,25 @@ static int hugetlb_populate(struct file *memfd, pgoff_t index, pgoff_t last)
 	return err == -ENOSPC ? -ENOMEM : err;
 }
 
+/* Of the folios from page @index to page @last, how many may be movable? */
+static unsigned long count_movable(struct address_space *mapping, pgoff_t index,
+				   pgoff_t last)
+{
+	unsigned int shift = cache_index_shift(mapping);
+	unsigned long nr = 0;
+	struct folio *folio;
+
+	while (index <= last) {
+		folio = filemap_get_folio(mapping, index >> shift);
+		if (IS_ERR(folio))
+			break;
+		nr += may_be_movable(folio);
+		index = folio_first_index(folio, shift) + folio_nr_pages(folio);
+		folio_put(folio);
+	}
+	return nr;
+}
+
 /*
  * Pin folios that are there but in movable memory, or were a moment ago. All of
  * them lie in the page cache from page @index to page @last.
@@ -107,6 +127,7 @@ static long pin_movable(struct file *memfd, pgoff_t index, pgoff_t last,
 {
 	struct inode *inode = file_inode(memfd);
 	bool huge = is_file_hugepages(memfd);
+	unsigned long movable = 0;
 	pgoff_t offset;
 	long ret;
 
@@ -122,11 +143,15 @@ static long pin_movable(struct file *memfd, pgoff_t index, pgoff_t last,
 			return -EAGAIN;
 		}
 	}
+	if (trace_memfd_migrate_enabled())
+		movable = count_movable(memfd->f_mapping, index, last);
 	ret = pin_present_folios(memfd, (loff_t)index << PAGE_SHIFT,
 				 (loff_t)last << PAGE_SHIFT, folios, max,
 				 &offset);
 	if (huge)
 		inode_unlock_shared(inode);
+	if (movable)
+		trace_memfd_migrate(inode, index, last, movable, min(ret, 0L));
 	/* A folio that could not be migrated may be idle in a moment. */
 	return ret == -ENOMEM ? -EBUSY : ret;
 }
@@ -189,12 +214,7 @@ static int check_pinned(struct folio *folio, struct address_space *mapping,
 	if (folio_contain_hwpoisoned_page(folio))
 		return -EIO;
 
-	/*
-	 * A pin on a small folio is 1024 references. Nothing keeps a user from
-	 * naming one page a million times, so stop at half of what the count
-	 * can hold: that leaves room for the batches of a million threads.
-	 */
-	if (folio_ref_count(folio) > INT_MAX / 2)
+	if (too_many_pins(folio))
 		return -ENOMEM;
 	return 0;
 }

@@ -3,12 +3,6 @@
  * Pin folios straight from the page cache, without a lock and without a look
  * at those that may need more: what is absent, swapped out, not uptodate,
  * failed, or in movable memory is left to the slow path.
- *
- * The kernel exports no way to turn a reference into a pin (folio_add_pins()
- * of 7.2 comes close), so this file counts by hand, as mm/gup.c does: a small
- * folio's pin is GUP_PIN_COUNTING_BIAS references, a large folio's is one
- * reference and one in _pincount, and both count in NR_FOLL_PIN_ACQUIRED. The
- * kernel's own functions release them.
  */
 #include <linux/mm.h>
 #include <linux/pagemap.h>
@@ -16,16 +10,7 @@
 #include <linux/xarray.h>
 
 #include "pin.h"
-
-/*
- * Memory that long-term pins must stay out of. Which page blocks of a zone are
- * CMA is not told to modules: if there are any, let the slow path see to it.
- */
-static bool may_be_movable(struct folio *folio)
-{
-	return folio_zonenum(folio) == ZONE_MOVABLE ||
-	       zone_cma_pages(folio_zone(folio));
-}
+#include "pin_count.h"
 
 /**
  * pin_fast() - pin folios that are ready for it
@@ -67,13 +52,10 @@ unsigned int pin_fast(struct address_space *mapping, pgoff_t index,
 			break;
 		}
 
-		if (folio_test_large(folio)) {
-			atomic_inc(&folio->_pincount);
+		ref_to_pin(folio);
+		if (folio_test_large(folio))
 			xas_advance(&xas, folio->index - 1 +
 				    (folio_nr_pages(folio) >> shift));
-		} else {
-			folio_ref_add(folio, GUP_PIN_COUNTING_BIAS - 1);
-		}
 		if (folio_pgdat(folio) != node) {
 			if (node)
 				mod_node_page_state(node, NR_FOLL_PIN_ACQUIRED,

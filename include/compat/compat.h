@@ -28,6 +28,11 @@ compat_filemap_get_folio(struct address_space *mapping, pgoff_t index)
 #define filemap_get_folio	compat_filemap_get_folio
 #endif
 
+/* Dropped in 6.3; from then on it is in mm/pin_fast_only.c. */
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 3, 0)
+#define PINFOLD_HAS_PIN_FAST_ONLY
+#endif
+
 /*
  * The page cache of hugetlbfs was indexed by huge pages, not by pages: the index
  * of a page has to be shifted by this many bits for a look into the cache.

@@ -1,0 +1,153 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * pin_user_pages_fast_only(), made of get_user_pages_fast_only(), which takes
+ * references only. Needs nothing of memfd_pin.ko: a driver can compile it in.
+ */
+#include <linux/debugfs.h>
+#include <linux/mm.h>
+#include <linux/pin_fast_only.h>
+#include <linux/sched.h>
+#include <linux/seqlock.h>
+#include <linux/vmstat.h>
+
+#include "pin_count.h"
+
+/* Pages that are looked up twice in one go: stack space. */
+#define FAST_ONLY_BATCH	32
+
+/* What get_user_pages_fast_only() can honour, and warns of where it cannot. */
+#define FAST_ONLY_FLAGS	(FOLL_WRITE | FOLL_FORCE | FOLL_NOFAULT)
+
+static u32 fail_interval;
+static atomic_t fail_calls, fail_failed;
+
+/**
+ * pin_fast_only_debugfs() - make the switch that lets calls fail
+ * @parent: folder in debugfs; what is made goes with it
+ *
+ * Makes the folder fail_fast_only: as long as "interval" is n and not 0, every
+ * n-th call of pin_user_pages_fast_only() pins nothing, so that the callers' way
+ * out is used. "calls" and "failed" count meanwhile.
+ *
+ * Context: may sleep.
+ */
+void pin_fast_only_debugfs(struct dentry *parent)
+{
+	struct dentry *dir = debugfs_create_dir("fail_fast_only", parent);
+
+	debugfs_create_u32("interval", 0600, dir, &fail_interval);
+	debugfs_create_atomic_t("calls", 0600, dir, &fail_calls);
+	debugfs_create_atomic_t("failed", 0600, dir, &fail_failed);
+}
+
+static bool fail_this_call(void)
+{
+	u32 interval = READ_ONCE(fail_interval);
+
+	if (!interval || (u32)atomic_inc_return(&fail_calls) % interval)
+		return false;
+	atomic_inc(&fail_failed);
+	return true;
+}
+
+/* Make pins of references. The zero page is not counted, nor is its pin. */
+static void refs_to_pins(struct page **pages, int nr)
+{
+	struct folio *folio;
+	int i;
+
+	for (i = 0; i < nr; i++) {
+		if (is_zero_page(pages[i])) {
+			put_page(pages[i]);
+			continue;
+		}
+		folio = page_folio(pages[i]);
+		ref_to_pin(folio);
+		mod_node_page_state(folio_pgdat(folio), NR_FOLL_PIN_ACQUIRED, 1);
+	}
+}
+
+/*
+ * Whether a pinned page is still what the process has there, and will be: an
+ * anonymous page that others have too is replaced when one of them writes.
+ */
+static bool still_there(struct page *page, struct page *again)
+{
+	return page == again &&
+	       (!PageAnon(page) || PageAnonExclusive(page)) &&
+	       !too_many_pins(page_folio(page));
+}
+
+/*
+ * References do not keep fork() and reclaim from sharing a page, or from taking
+ * it away; pins do, from the moment on at which they can be seen. So the page
+ * tables are read again after that, and what changed in between is let go.
+ */
+static int pin_some(unsigned long start, int nr, unsigned int gup_flags,
+		    struct page **pages)
+{
+	struct page *again[FAST_ONLY_BATCH];
+	unsigned int seq;
+	int got, good, i;
+
+	/* Fork write-protects without a TLB flush that would tell of it. */
+	seq = raw_read_seqcount(&current->mm->write_protect_seq);
+	if (seq & 1)
+		return 0;
+
+	nr = get_user_pages_fast_only(start, nr, gup_flags, pages);
+	if (nr <= 0)
+		return 0;
+	refs_to_pins(pages, nr);
+	smp_mb();
+
+	got = get_user_pages_fast_only(start, nr, gup_flags, again);
+	for (good = 0; good < got; good++)
+		if (!still_there(pages[good], again[good]))
+			break;
+	for (i = 0; i < got; i++)
+		put_page(again[i]);
+	if (read_seqcount_retry(&current->mm->write_protect_seq, seq))
+		good = 0;
+
+	unpin_user_pages(pages + good, nr - good);
+	return good;
+}
+
+/**
+ * pin_user_pages_fast_only() - pin user pages without sleeping
+ * @start: user address of the first page
+ * @nr_pages: number of pages
+ * @gup_flags: FOLL_WRITE, FOLL_FORCE, FOLL_NOFAULT, or 0
+ * @pages: where to put them
+ *
+ * Pins (FOLL_PIN) those pages that are there and may be accessed as they are,
+ * from the first one on. Where the page tables do not say so at once it stops,
+ * and the caller has to go on with pin_user_pages(), which may sleep. An
+ * anonymous page is only pinned if this process has it for itself, which it has
+ * not after fork(), also for reading. The zero page is returned, but not
+ * counted; unpin_user_pages() knows. FOLL_GET and FOLL_LONGTERM are refused: these
+ * are pins, and nothing is migrated here.
+ *
+ * Context: any in which the task's mm is its own, IRQs enabled or not.
+ *
+ * Return: number of pages pinned, 0 if none could be; never negative.
+ */
+int pin_user_pages_fast_only(unsigned long start, int nr_pages,
+			     unsigned int gup_flags, struct page **pages)
+{
+	int done = 0, some, nr;
+
+	if (gup_flags & ~FAST_ONLY_FLAGS || !current->mm || fail_this_call())
+		return 0;
+
+	while (done < nr_pages) {
+		nr = min(nr_pages - done, FAST_ONLY_BATCH);
+		some = pin_some(start + (unsigned long)done * PAGE_SIZE, nr,
+				gup_flags, pages + done);
+		done += some;
+		if (some < nr)
+			break;
+	}
+	return done;
+}
