@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <poll.h>
 #include <sched.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -182,10 +183,17 @@ void give_turn(int pipe[2])
 	igt_assert_eq(write(pipe[1], "", 1), 1);
 }
 
+/* Whoever fails takes no turn any more. */
 void wait_turn(int pipe[2])
 {
+	struct pollfd poll_fd = { .fd = pipe[0], .events = POLLIN };
+	siginfo_t ended = {};
 	char byte;
 
+	while (!poll(&poll_fd, 1, 100)) {
+		waitid(P_ALL, 0, &ended, WEXITED | WNOWAIT | WNOHANG);
+		igt_assert_f(!ended.si_pid, "a child ended too early\n");
+	}
 	igt_assert_eq(read(pipe[0], &byte, 1), 1);
 }
 

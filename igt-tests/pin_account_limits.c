@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <pthread.h>
 #include <sched.h>
+#include <stdatomic.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
@@ -132,64 +133,68 @@ static void test_limit_other_user(int dev)
 	close_turns();
 }
 
+#define TRIES	20000
+
 struct racer {
 	pthread_t thread;
-	pthread_barrier_t *barrier;
 	int dev;
 	int memfd;
-	int fd;
+	int made;
+	int failed;
 };
+
+/* Dma-bufs in the room that is left, where only one fits. */
+static atomic_int held, most_held;
 
 static void *race_to_limit(void *data)
 {
 	struct racer *racer = data;
 
-	pthread_barrier_wait(racer->barrier);
-	racer->fd = __create(racer->dev, racer->memfd, 0, MIB(1) / 4);
-	return NULL;
-}
+	for (int i = 0; i < TRIES; i++) {
+		int fd = __create(racer->dev, racer->memfd, 0, page_size());
 
-/* There is room for four of eight, every time. */
-static void race_threads(int dev)
-{
-	struct racer racers[8];
-	pthread_barrier_t barrier;
-	int made;
-
-	pthread_barrier_init(&barrier, NULL, ARRAY_SIZE(racers));
-	for (int round = 0; round < 50; round++) {
-		for (size_t i = 0; i < ARRAY_SIZE(racers); i++) {
-			racers[i].barrier = &barrier;
-			racers[i].dev = dev;
-			racers[i].memfd = sealed_memfd(SHMEM, MIB(1) / 4);
-			igt_assert_eq(pthread_create(&racers[i].thread, NULL,
-						     race_to_limit,
-						     &racers[i]), 0);
-		}
-		made = 0;
-		for (size_t i = 0; i < ARRAY_SIZE(racers); i++) {
-			pthread_join(racers[i].thread, NULL);
-			if (racers[i].fd >= 0)
-				made++;
-			else
-				igt_assert_eq(racers[i].fd, -ENOMEM);
-		}
-		igt_assert_eq(made, 4);
-		for (size_t i = 0; i < ARRAY_SIZE(racers); i++) {
-			close(racers[i].memfd);
-			if (racers[i].fd >= 0)
-				close(racers[i].fd);
+		if (fd >= 0) {
+			if (atomic_fetch_add(&held, 1))
+				atomic_store(&most_held, 2);
+			racer->made++;
+			atomic_fetch_sub(&held, 1);
+			close(fd);
+		} else if (fd == -ENOMEM) {
+			racer->failed++;
 		}
 	}
-	pthread_barrier_destroy(&barrier);
+	return NULL;
 }
 
 static void test_limit_threads(int dev)
 {
 	set(LIMIT, "1");
 	igt_fork(child, 1) {
+		struct racer racers[4];
+		int made = 0, failed = 0, fd;
+
 		become(USER);
-		race_threads(dev);
+		fd = create_pages(dev, MIB(1) / page_size() - 1);
+		for (size_t i = 0; i < ARRAY_SIZE(racers); i++) {
+			racers[i] = (struct racer) {
+				.dev = dev,
+				.memfd = sealed_memfd(SHMEM, page_size()),
+			};
+			igt_assert_eq(pthread_create(&racers[i].thread, NULL,
+						     race_to_limit,
+						     &racers[i]), 0);
+		}
+		for (size_t i = 0; i < ARRAY_SIZE(racers); i++) {
+			pthread_join(racers[i].thread, NULL);
+			close(racers[i].memfd);
+			made += racers[i].made;
+			failed += racers[i].failed;
+		}
+		close(fd);
+		igt_info("%d made, %d over the limit\n", made, failed);
+		igt_assert_eq(atomic_load(&most_held), 0);
+		igt_assert_lt(0, made);
+		igt_assert_eq(made + failed, TRIES * (int)ARRAY_SIZE(racers));
 	}
 	igt_waitchildren();
 	igt_assert_eq_s64(charged(USER), 0);
