@@ -157,6 +157,10 @@ static void *race_to_limit(void *data)
 			if (atomic_fetch_add(&held, 1))
 				atomic_store(&most_held, 2);
 			racer->made++;
+			/* The room is taken. */
+			if (__create(racer->dev, racer->memfd, 0,
+				     page_size()) >= 0)
+				atomic_store(&most_held, 2);
 			atomic_fetch_sub(&held, 1);
 			close(fd);
 		} else if (fd == -ENOMEM) {
