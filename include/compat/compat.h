@@ -47,6 +47,15 @@ static inline unsigned int cache_index_shift(struct address_space *mapping)
 	return 0;
 }
 
+#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 5, 0)
+/* They could return VMAs, too. */
+#define pin_user_pages(start, nr_pages, gup_flags, pages) \
+	pin_user_pages(start, nr_pages, gup_flags, pages, NULL)
+#define pin_user_pages_remote(mm, start, nr_pages, gup_flags, pages, locked) \
+	pin_user_pages_remote(mm, start, nr_pages, gup_flags, pages, NULL, \
+			      locked)
+#endif
+
 #if LINUX_VERSION_CODE < KERNEL_VERSION(6, 11, 0)
 /* The file operations that it compared with are not exported. */
 static inline bool compat_is_file_hugepages(const struct file *file)

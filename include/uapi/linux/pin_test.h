@@ -1,0 +1,140 @@
+/* SPDX-License-Identifier: GPL-2.0 WITH Linux-syscall-note */
+/*
+ * /dev/pin_test, with which tests call the kernel's pin functions, one by one, and
+ * look at what they have pinned. For CAP_SYS_ADMIN, on machines for testing.
+ *
+ * Each open file holds the pins of one call, until PIN_TEST_UNPIN or the last
+ * close. The data of the pinned pages is read and written by pread() and pwrite():
+ * the offset is entry * page size + offset in that page.
+ */
+#ifndef _UAPI_LINUX_PIN_TEST_H
+#define _UAPI_LINUX_PIN_TEST_H
+
+#include <linux/ioctl.h>
+#include <linux/types.h>
+
+/**
+ * enum pin_test_call - the functions that can be called
+ * @PIN_TEST_FAST: pin_user_pages_fast()
+ * @PIN_TEST_FAST_ONLY: pin_user_pages_fast_only()
+ * @PIN_TEST_SLOW: pin_user_pages()
+ * @PIN_TEST_REMOTE: pin_user_pages_remote()
+ * @PIN_TEST_MEMFD: memfd_pin_range() of memfd_pin.ko
+ * @PIN_TEST_MEMFD_FOLIOS: memfd_pin_folios(), the kernel's where it has one
+ */
+enum pin_test_call {
+	PIN_TEST_FAST,
+	PIN_TEST_FAST_ONLY,
+	PIN_TEST_SLOW,
+	PIN_TEST_REMOTE,
+	PIN_TEST_MEMFD,
+	PIN_TEST_MEMFD_FOLIOS,
+};
+
+/* Of struct pin_test_range; none of them has a meaning for memfds. */
+#define PIN_TEST_WRITE		(1 << 0)	/* FOLL_WRITE */
+#define PIN_TEST_LONGTERM	(1 << 1)	/* FOLL_LONGTERM */
+#define PIN_TEST_GET		(1 << 2)	/* FOLL_GET, which pin functions refuse */
+
+/**
+ * struct pin_test_range - what is to be pinned, and how
+ * @call: one of enum pin_test_call
+ * @flags: PIN_TEST_WRITE and so on
+ * @start: user address, or byte offset in the memfd
+ * @size: bytes; what is passed on as a number of pages is rounded towards 0
+ * @fd: the memfd, where a closed descriptor passes NULL on; PIN_TEST_REMOTE: a
+ *	process ID
+ * @reserved: 0
+ */
+struct pin_test_range {
+	__u32 call;
+	__u32 flags;
+	__u64 start;
+	__s64 size;
+	__s32 fd;
+	__u32 reserved;
+};
+
+/**
+ * struct pin_test_pin - PIN_TEST_PIN: pin
+ * @range: what to pin
+ * @nr: returns the number of entries: pages, or folios of PIN_TEST_MEMFD_FOLIOS
+ * @offset: returns the byte offset of the start in the first folio, of
+ *	PIN_TEST_MEMFD_FOLIOS
+ *
+ * Long-term pins are charged to the caller. Errors are those of the function, and
+ * EBUSY: the file has pins; EINVAL: unknown call or flags; EFAULT, EMSGSIZE: the
+ * number of pages is none that the function can be given.
+ */
+struct pin_test_pin {
+	struct pin_test_range range;
+	__u64 nr;
+	__u64 offset;
+};
+
+/* Of struct pin_test_page */
+#define PIN_TEST_PAGE_ZERO		(1 << 0)
+#define PIN_TEST_PAGE_ANON		(1 << 1)
+#define PIN_TEST_PAGE_EXCLUSIVE		(1 << 2)
+#define PIN_TEST_PAGE_DIRTY		(1 << 3)
+#define PIN_TEST_PAGE_UPTODATE		(1 << 4)
+#define PIN_TEST_PAGE_HWPOISON		(1 << 5)
+
+/**
+ * struct pin_test_page - PIN_TEST_QUERY: look at a pinned page
+ * @entry: which one
+ * @order: of the folio
+ * @pfn: frame number of the folio's first page
+ * @index: of the page in the folio
+ * @refs: the folio's reference count
+ * @pins: the folio's pins: its pincount if it is large, else what the reference
+ *	count tells of it, which is more when there are 1024 references
+ * @flags: PIN_TEST_PAGE_ZERO and so on
+ * @zone: name of the memory zone
+ */
+struct pin_test_page {
+	__u32 entry;
+	__u32 order;
+	__u64 pfn;
+	__u64 index;
+	__s32 refs;
+	__s32 pins;
+	__u32 flags;
+	char zone[12];
+};
+
+/* Arguments of PIN_TEST_UNPIN */
+#define PIN_TEST_CLEAN		0
+#define PIN_TEST_DIRTY		1	/* mark the pages dirty */
+
+/**
+ * struct pin_test_bench - PIN_TEST_BENCH: measure
+ * @range: what to pin and unpin
+ * @loops: how often, at least once
+ * @unpin: PIN_TEST_CLEAN or PIN_TEST_DIRTY. The kernel's unpin_folios() has no
+ *	such choice: with PIN_TEST_DIRTY, each folio is marked dirty and unpinned
+ *	by unpin_user_page_range_dirty_lock()
+ * @pin_ns: returns the nanoseconds that pinning took, and
+ * @unpin_ns: unpinning, in the fastest loop for each
+ * @nr: returns the number of entries
+ * @bytes: returns the bytes of memory that a caller keeps with the pins
+ *
+ * What a caller would have to allocate for the result beforehand is allocated
+ * before the time starts. A short pin is an error, ENODATA.
+ */
+struct pin_test_bench {
+	struct pin_test_range range;
+	__u32 loops;
+	__u32 unpin;
+	__u64 pin_ns;
+	__u64 unpin_ns;
+	__u64 nr;
+	__u64 bytes;
+};
+
+#define PIN_TEST_PIN	_IOWR('g', 0x80, struct pin_test_pin)
+#define PIN_TEST_UNPIN	_IO('g', 0x81)
+#define PIN_TEST_QUERY	_IOWR('g', 0x82, struct pin_test_page)
+#define PIN_TEST_BENCH	_IOWR('g', 0x83, struct pin_test_bench)
+
+#endif /* _UAPI_LINUX_PIN_TEST_H */

@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * What the files of pin_test.ko share: the pins of one call.
+ */
+#ifndef _MM_PIN_TEST_H
+#define _MM_PIN_TEST_H
+
+#include <linux/memfd_pin.h>
+#include <linux/pin_account.h>
+#include <linux/types.h>
+#include <uapi/linux/pin_test.h>
+
+struct file;
+struct folio;
+struct mm_struct;
+struct page;
+
+/**
+ * struct test_pins - the pins of one call
+ * @range: what was asked for
+ * @nr_pages: how many pages that are
+ * @nr: entries pinned, 0 if there are none
+ * @pages: the pages, of the calls that take addresses
+ * @folios: the folios, of PIN_TEST_MEMFD_FOLIOS
+ * @memfd_pins: the buffer, of PIN_TEST_MEMFD
+ * @file: the memfd; may be NULL, to see what the call says of it
+ * @mm: whose address space it is, of PIN_TEST_REMOTE
+ * @charge: what is charged, but for PIN_TEST_MEMFD, which charges by itself
+ * @offset: byte offset of the start in the first folio
+ */
+struct test_pins {
+	struct pin_test_range range;
+	unsigned long nr_pages;
+	unsigned long nr;
+	struct page **pages;
+	struct folio **folios;
+	struct memfd_pins memfd_pins;
+	struct file *file;
+	struct mm_struct *mm;
+	struct pin_charge charge;
+	pgoff_t offset;
+};
+
+int test_pins_init(struct test_pins *pins, const struct pin_test_range *range);
+int test_pins_pin(struct test_pins *pins);
+void test_pins_unpin(struct test_pins *pins, bool dirty);
+void test_pins_exit(struct test_pins *pins);
+struct page *test_pins_page(const struct test_pins *pins, unsigned long i);
+bool test_pins_writable(const struct test_pins *pins);
+size_t test_pins_bytes(const struct test_pins *pins);
+
+#endif /* _MM_PIN_TEST_H */

@@ -1,0 +1,276 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * pin_test - pin memory on request, for tests of the pin functions
+ *
+ * See <linux/pin_test.h>. As it tells where memory lies and lets its data be
+ * changed, it is for administrators, and not for machines in use.
+ */
+#include <linux/capability.h>
+#include <linux/fs.h>
+#include <linux/ktime.h>
+#include <linux/memfd_pin.h>
+#include <linux/miscdevice.h>
+#include <linux/mm.h>
+#include <linux/module.h>
+#include <linux/mutex.h>
+#include <linux/sched/signal.h>
+#include <linux/slab.h>
+#include <linux/uio.h>
+
+#include "pin_test.h"
+
+/* An open file. The lock is taken outside of mmap_lock. */
+struct pin_test_file {
+	struct mutex lock;
+	struct test_pins pins;
+};
+
+static int pin_test_open(struct inode *inode, struct file *file)
+{
+	struct pin_test_file *test;
+
+	if (!capable(CAP_SYS_ADMIN))
+		return -EPERM;
+	test = kzalloc(sizeof(*test), GFP_KERNEL_ACCOUNT);
+	if (!test)
+		return -ENOMEM;
+	mutex_init(&test->lock);
+	file->private_data = test;
+	return 0;
+}
+
+static int pin_test_pin(struct pin_test_file *test, void __user *argp)
+{
+	struct pin_test_pin arg;
+	int err;
+
+	if (copy_from_user(&arg, argp, sizeof(arg)))
+		return -EFAULT;
+	if (test->pins.nr)
+		return -EBUSY;
+	err = test_pins_init(&test->pins, &arg.range);
+	if (!err)
+		err = test_pins_pin(&test->pins);
+
+	arg.nr = test->pins.nr;
+	arg.offset = test->pins.offset;
+	if (!err && copy_to_user(argp, &arg, sizeof(arg)))
+		err = -EFAULT;
+	if (err || !arg.nr) {
+		test_pins_unpin(&test->pins, false);
+		test_pins_exit(&test->pins);
+	}
+	return err;
+}
+
+static int pin_test_unpin(struct pin_test_file *test, unsigned long how)
+{
+	if (how > PIN_TEST_DIRTY)
+		return -EINVAL;
+	if (!test->pins.nr)
+		return -ENODATA;
+	test_pins_unpin(&test->pins, how == PIN_TEST_DIRTY);
+	test_pins_exit(&test->pins);
+	return 0;
+}
+
+static u32 page_flags(struct page *page)
+{
+	struct folio *folio = page_folio(page);
+	u32 flags = 0;
+
+	if (is_zero_page(page))
+		flags |= PIN_TEST_PAGE_ZERO;
+	if (folio_test_anon(folio)) {
+		flags |= PIN_TEST_PAGE_ANON;
+		if (PageAnonExclusive(folio_test_hugetlb(folio) ?
+				      folio_page(folio, 0) : page))
+			flags |= PIN_TEST_PAGE_EXCLUSIVE;
+	}
+	if (folio_test_dirty(folio))
+		flags |= PIN_TEST_PAGE_DIRTY;
+	if (folio_test_uptodate(folio))
+		flags |= PIN_TEST_PAGE_UPTODATE;
+	if (folio_contain_hwpoisoned_page(folio))
+		flags |= PIN_TEST_PAGE_HWPOISON;
+	return flags;
+}
+
+static int pin_test_query(struct pin_test_file *test, void __user *argp)
+{
+	struct pin_test_page arg;
+	struct folio *folio;
+	struct page *page;
+
+	if (copy_from_user(&arg, argp, sizeof(arg)))
+		return -EFAULT;
+	page = test_pins_page(&test->pins, arg.entry);
+	if (!page)
+		return -EINVAL;
+	folio = page_folio(page);
+	arg.order = folio_order(folio);
+	arg.pfn = folio_pfn(folio);
+	arg.index = folio_page_idx(folio, page);
+	arg.refs = folio_ref_count(folio);
+	arg.pins = folio_test_large(folio) ? atomic_read(&folio->_pincount) :
+					     arg.refs / GUP_PIN_COUNTING_BIAS;
+	arg.flags = page_flags(page);
+	strscpy_pad(arg.zone, page_zone(page)->name, sizeof(arg.zone));
+	return copy_to_user(argp, &arg, sizeof(arg)) ? -EFAULT : 0;
+}
+
+static int bench_loop(struct test_pins *pins, struct pin_test_bench *arg)
+{
+	u64 start, pinned, end;
+	bool complete;
+	int err;
+
+	start = ktime_get_ns();
+	err = test_pins_pin(pins);
+	pinned = ktime_get_ns();
+	if (err)
+		return err;
+
+	arg->nr = pins->nr;
+	arg->bytes = test_pins_bytes(pins);
+	complete = pins->folios || pins->nr == pins->nr_pages;
+	arg->pin_ns = min(arg->pin_ns, pinned - start);
+
+	start = ktime_get_ns();
+	test_pins_unpin(pins, arg->unpin == PIN_TEST_DIRTY);
+	end = ktime_get_ns();
+	arg->unpin_ns = min(arg->unpin_ns, end - start);
+	return complete ? 0 : -ENODATA;
+}
+
+static int pin_test_bench(struct pin_test_file *test, void __user *argp)
+{
+	struct pin_test_bench arg;
+	u32 i;
+	int err;
+
+	if (copy_from_user(&arg, argp, sizeof(arg)))
+		return -EFAULT;
+	if (!arg.loops || arg.unpin > PIN_TEST_DIRTY)
+		return -EINVAL;
+	if (test->pins.nr)
+		return -EBUSY;
+
+	arg.pin_ns = U64_MAX;
+	arg.unpin_ns = U64_MAX;
+	err = test_pins_init(&test->pins, &arg.range);
+	for (i = 0; !err && i < arg.loops; i++) {
+		err = bench_loop(&test->pins, &arg);
+		if (fatal_signal_pending(current))
+			err = -EINTR;
+		cond_resched();
+	}
+	test_pins_exit(&test->pins);
+	if (!err && copy_to_user(argp, &arg, sizeof(arg)))
+		err = -EFAULT;
+	return err;
+}
+
+static long pin_test_ioctl(struct file *file, unsigned int cmd,
+			   unsigned long value)
+{
+	struct pin_test_file *test = file->private_data;
+	void __user *argp = (void __user *)value;
+	long ret;
+
+	if (mutex_lock_interruptible(&test->lock))
+		return -ERESTARTSYS;
+	switch (cmd) {
+	case PIN_TEST_PIN:
+		ret = pin_test_pin(test, argp);
+		break;
+	case PIN_TEST_UNPIN:
+		ret = pin_test_unpin(test, value);
+		break;
+	case PIN_TEST_QUERY:
+		ret = pin_test_query(test, argp);
+		break;
+	case PIN_TEST_BENCH:
+		ret = pin_test_bench(test, argp);
+		break;
+	default:
+		ret = -ENOTTY;
+	}
+	mutex_unlock(&test->lock);
+	return ret;
+}
+
+/* Copy to or from the pages; ends at the last one, or short at a bad address. */
+static ssize_t copy_data(struct kiocb *iocb, struct iov_iter *iter, bool write)
+{
+	struct pin_test_file *test = iocb->ki_filp->private_data;
+	size_t offset, len, copied;
+	struct page *page;
+	ssize_t done = 0;
+
+	if (mutex_lock_interruptible(&test->lock))
+		return -ERESTARTSYS;
+	if (write && !test_pins_writable(&test->pins))
+		done = -EPERM;
+	while (done >= 0 && iov_iter_count(iter)) {
+		page = test_pins_page(&test->pins,
+				      iocb->ki_pos >> PAGE_SHIFT);
+		if (!page)
+			break;
+		offset = offset_in_page(iocb->ki_pos);
+		len = min(PAGE_SIZE - offset, iov_iter_count(iter));
+		if (write)
+			copied = copy_page_from_iter(page, offset, len, iter);
+		else
+			copied = copy_page_to_iter(page, offset, len, iter);
+		iocb->ki_pos += copied;
+		done += copied;
+		if (copied < len) {
+			done = done ?: -EFAULT;
+			break;
+		}
+	}
+	mutex_unlock(&test->lock);
+	return done;
+}
+
+static ssize_t pin_test_read_iter(struct kiocb *iocb, struct iov_iter *iter)
+{
+	return copy_data(iocb, iter, false);
+}
+
+static ssize_t pin_test_write_iter(struct kiocb *iocb, struct iov_iter *iter)
+{
+	return copy_data(iocb, iter, true);
+}
+
+static int pin_test_release(struct inode *inode, struct file *file)
+{
+	struct pin_test_file *test = file->private_data;
+
+	test_pins_unpin(&test->pins, false);
+	test_pins_exit(&test->pins);
+	kfree(test);
+	return 0;
+}
+
+static const struct file_operations pin_test_fops = {
+	.owner = THIS_MODULE,
+	.open = pin_test_open,
+	.release = pin_test_release,
+	.unlocked_ioctl = pin_test_ioctl,
+	.read_iter = pin_test_read_iter,
+	.write_iter = pin_test_write_iter,
+	.llseek = default_llseek,
+};
+
+static struct miscdevice pin_test_device = {
+	.minor = MISC_DYNAMIC_MINOR,
+	.name = "pin_test",
+	.fops = &pin_test_fops,
+	.mode = 0600,
+};
+module_misc_device(pin_test_device);
+
+MODULE_DESCRIPTION("Pin memory on request, for tests");
+MODULE_LICENSE("GPL");
