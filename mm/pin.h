@@ -11,10 +11,12 @@
 struct pin_counter;
 
 /*
- * Folios that are looked up, pinned and checked in one go: what a caller may
- * have to wait for between two looks at its signals, and stack space.
+ * Folios that are pinned in one go: what a caller may have to wait for between
+ * two looks at its signals, and stack space. Where they have to be brought in or
+ * migrated, it is fewer.
  */
-#define PIN_BATCH	32
+#define PIN_BATCH	64
+#define PIN_SLOW_BATCH	32
 
 unsigned int pin_fast(struct address_space *mapping, pgoff_t index,
 		      pgoff_t last, struct folio **folios, unsigned int max);

@@ -276,7 +276,8 @@ long pin_batch(struct file *memfd, pgoff_t index, pgoff_t last,
 		nr = pin_fast(mapping, index >> shift, last >> shift, folios,
 			      max);
 		if (!nr)
-			nr = pin_slow(memfd, index, last, folios, max);
+			nr = pin_slow(memfd, index, last, folios,
+				      min(max, (unsigned int)PIN_SLOW_BATCH));
 	} while ((nr == -EAGAIN || nr == -EBUSY) && tries++ < PIN_RETRIES);
 	return nr == -EBUSY ? -ENOMEM : nr;
 }

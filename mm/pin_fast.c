@@ -33,31 +33,32 @@ static bool small_is_good(struct folio *folio, struct address_space *mapping,
 	       !may_be_movable(folio);
 }
 
-/* As above; a large folio that is not in the file any more has no mapping. */
-static bool large_is_good(struct folio *folio, struct address_space *mapping)
+static bool large_is_good(struct folio *folio, struct address_space *mapping,
+			  pgoff_t index, unsigned int shift)
 {
 	unsigned long flags = READ_ONCE(*folio_flags(folio, 0));
 
 	return (flags & FLAGS_LOOKED_AT) == (FLAGS_GOOD | BIT(PG_head)) &&
 	       !folio_contain_hwpoisoned_page(folio) &&
-	       folio->mapping == mapping && !may_be_movable(folio);
+	       folio->mapping == mapping && !may_be_movable(folio) &&
+	       index - folio->index < folio_nr_pages(folio) >> shift;
 }
 
 /*
- * Pin the large folio in the slot of @xas. Nothing but the count of references
- * may be written as long as it is not sure that it is one.
+ * Pin the large folio that was in the file a moment ago. Nothing but the count of
+ * references may be written as long as it is not sure that it is one.
  */
-static noinline bool pin_large(struct xa_state *xas, struct folio *folio,
-			       struct address_space *mapping)
+static bool pin_large(struct folio *folio, struct address_space *mapping,
+		      pgoff_t index, unsigned int shift)
 {
 	if (!try_get_refs(folio, 1))
 		return false;
-	if (folio != xas_reload(xas) || !folio_test_large(folio)) {
+	if (folio->mapping != mapping || !folio_test_large(folio)) {
 		folio_put(folio);
 		return false;
 	}
-	ref_to_pin(folio);
-	if (large_is_good(folio, mapping))
+	atomic_inc(&folio->_pincount);
+	if (large_is_good(folio, mapping, index, shift))
 		return true;
 	put_pin(folio);
 	return false;
@@ -76,6 +77,25 @@ static bool pin_small(struct folio *folio, struct address_space *mapping,
 		return true;
 	folio_put_refs(folio, GUP_PIN_COUNTING_BIAS);
 	return false;
+}
+
+/* Not nothing, a swapped folio, or an internal entry of the XArray. */
+static bool is_folio(void *entry)
+{
+	return entry && IS_ALIGNED((unsigned long)entry, 4);
+}
+
+/*
+ * The entry for @index, if it is in the same node of the XArray as the one that
+ * @xas was set to.
+ */
+static void *next_in_node(struct xa_state *xas, pgoff_t index)
+{
+	struct xa_node *node = xas->xa_node;
+
+	if (!node || (index ^ xas->xa_index) >> node->shift >= XA_CHUNK_SIZE)
+		return NULL;
+	return xa_entry(xas->xa, node, (index >> node->shift) & XA_CHUNK_MASK);
 }
 
 /**
@@ -103,22 +123,39 @@ unsigned int pin_fast(struct address_space *mapping, pgoff_t index,
 	unsigned int nr = 0;
 
 	rcu_read_lock();
-	for (folio = xas_load(&xas); nr < max && xas.xa_index <= last;
-	     folio = xas_next(&xas)) {
-		/* Nothing, a swapped folio, or a slot that is being moved. */
-		if (!folio || xa_is_value(folio) || xa_is_internal(folio))
+	while (nr < max && index <= last) {
+		xas_set(&xas, index);
+		folio = xas_load(&xas);
+		if (!is_folio(folio))
 			break;
-		if (folio_test_large(folio)) {
-			if (!pin_large(&xas, folio, mapping))
+		while (folio_test_large(folio)) {
+			if (!pin_large(folio, mapping, index, shift))
+				goto out;
+			count_pin(&counter, folio);
+			folios[nr++] = folio;
+			index = folio->index + (folio_nr_pages(folio) >> shift);
+			if (nr == max || index > last)
+				goto out;
+			folio = next_in_node(&xas, index);
+			if (!is_folio(folio))
 				break;
-			xas_advance(&xas, folio->index - 1 +
-				    (folio_nr_pages(folio) >> shift));
-		} else if (!pin_small(folio, mapping, xas.xa_index)) {
-			break;
 		}
-		count_pin(&counter, folio);
-		folios[nr++] = folio;
+		if (!is_folio(folio))
+			continue;
+		/* Small folios are the entries of a leaf. */
+		do {
+			if (!pin_small(folio, mapping, index))
+				goto out;
+			count_pin(&counter, folio);
+			folios[nr++] = folio;
+			if (nr == max || index++ == last ||
+			    !(index & XA_CHUNK_MASK) || !xas.xa_node)
+				break;
+			folio = xa_entry(xas.xa, xas.xa_node,
+					 index & XA_CHUNK_MASK);
+		} while (is_folio(folio) && !folio_test_large(folio));
 	}
+out:
 	rcu_read_unlock();
 	flush_pins(&counter);
 	return nr;

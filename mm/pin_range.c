@@ -60,21 +60,27 @@ static int add_chunk(struct memfd_pins *pins, unsigned long n)
 	return pins->chunks[n] ? 0 : -ENOMEM;
 }
 
-/* Append a span that begins at frame @pfn and page @index and has no pages yet. */
-static struct memfd_span *add_span(struct memfd_pins *pins, unsigned long pfn,
-				   unsigned long index)
+/*
+ * Append a span that begins at frame @pfn and page @index and has no pages yet.
+ * @prev is the one before, NULL if it is not known.
+ */
+static inline struct memfd_span *add_span(struct memfd_pins *pins,
+					  struct memfd_span *prev,
+					  unsigned long pfn, u32 index)
 {
 	unsigned long i = pins->nr_spans;
-	struct memfd_span *span;
+	struct memfd_span *span = prev + 1;
 
-	if (i % MEMFD_SPANS_PER_CHUNK == 0 &&
-	    add_chunk(pins, i / MEMFD_SPANS_PER_CHUNK))
-		return NULL;
-	span = memfd_pins_span(pins, i);
+	if (!prev || i % MEMFD_SPANS_PER_CHUNK == 0) {
+		if (i % MEMFD_SPANS_PER_CHUNK == 0 &&
+		    add_chunk(pins, i / MEMFD_SPANS_PER_CHUNK))
+			return NULL;
+		span = memfd_pins_span(pins, i);
+	}
 	span->pfn = pfn;
 	span->index = index;
 	span->nr = 0;
-	pins->nr_spans++;
+	pins->nr_spans = i + 1;
 	return span;
 }
 
@@ -131,7 +137,7 @@ EXPORT_SYMBOL_GPL(memfd_pins_charge);
  *
  * Context: may sleep and allocate. Takes the inode lock, folio locks and what
  * migration takes, so the caller holds none of inode lock, mmap_lock and
- * dma_resv. Sees fatal signals after at most 32 folios.
+ * dma_resv. Sees fatal signals after at most 64 folios.
  *
  * Return: 0, or an error, with the same pages in the buffer as before; it is
  * to be released in both cases:
@@ -153,7 +159,7 @@ int memfd_pin_range(struct memfd_pins *pins, struct file *memfd,
 	struct folio *folios[PIN_BATCH];
 	unsigned long first, count, pfn, next_pfn = 0, nr_folios = 0;
 	struct memfd_span *span = NULL;
-	pgoff_t index, last;
+	pgoff_t index, last, delta;
 	unsigned int shift;
 	long nr, i;
 	int err;
@@ -167,6 +173,7 @@ int memfd_pin_range(struct memfd_pins *pins, struct file *memfd,
 	shift = cache_index_shift(memfd->f_mapping);
 	index = start >> PAGE_SHIFT;
 	last = end >> PAGE_SHIFT;
+	delta = nr_pages - index; /* from the file's to the buffer's */
 	if (last - index >= pins->charge.nr_pages - nr_pages)
 		return -EINVAL;
 
@@ -184,8 +191,7 @@ int memfd_pin_range(struct memfd_pins *pins, struct file *memfd,
 					    last - index + 1);
 			}
 			if (pfn != next_pfn)
-				span = add_span(pins, pfn, nr_pages + index -
-						(start >> PAGE_SHIFT));
+				span = add_span(pins, span, pfn, delta + index);
 			if (!span) {
 				err = -ENOMEM;
 				break;
@@ -200,7 +206,7 @@ int memfd_pin_range(struct memfd_pins *pins, struct file *memfd,
 		if (err)
 			goto err_unpin;
 	}
-	pins->nr_pages = nr_pages + index - (start >> PAGE_SHIFT);
+	pins->nr_pages = delta + index;
 	if (!mark) {
 		pins->dev = inode->i_sb->s_dev;
 		pins->ino = inode->i_ino;
