@@ -167,7 +167,7 @@ static long pin_slow(struct file *memfd, pgoff_t index, pgoff_t last,
 	 * Perhaps there are free huge pages, but all in movable memory. Once they
 	 * are in the file they can be migrated, to memory from outside the pool.
 	 */
-	if (ret == -ENOMEM && is_file_hugepages(memfd))
+	if (ret == -ENOMEM && HUGETLB_MIGRATES && is_file_hugepages(memfd))
 		ret = hugetlb_populate(memfd, index, last);
 	if (ret)
 		return ret;

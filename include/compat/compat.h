@@ -65,8 +65,11 @@ void unpin_folios(struct folio **folios, unsigned long nfolios);
 long pin_present_folios(struct file *memfd, loff_t start, loff_t end,
 			struct folio **folios, unsigned int max_folios,
 			pgoff_t *offset);
+/* Whether huge pages of hugetlbfs can be moved out of movable memory by it. */
+#define HUGETLB_MIGRATES	false
 #else
 #define pin_present_folios	memfd_pin_folios
+#define HUGETLB_MIGRATES	true
 #endif
 
 /* The name of a namespace of symbols became a string. */
