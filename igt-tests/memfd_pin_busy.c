@@ -25,12 +25,13 @@
 #define NPAGES		(SIZE / page_size())
 #define HELD		pages(700)	/* in the second huge page */
 
-static char *fill_movable(int memfd)
+static char *fill_movable(int memfd, enum backing backing)
 {
 	char *mem = map_fd(memfd, SIZE);
 	size_t found;
 
 	require_movable();
+	require_pinnable(backing);
 	fill(mem, 0, NPAGES, 1);
 	found = count_movable(mem, NPAGES);
 	igt_require_f(found == NPAGES, "only %zu of %zu pages in ZONE_MOVABLE\n",
@@ -66,7 +67,7 @@ static void check_works(int dev, int memfd, void *mem)
 static void check_pipe(int dev, enum backing backing)
 {
 	int memfd = sealed_memfd(backing, SIZE), pipefd[2];
-	char *mem = fill_movable(memfd);
+	char *mem = fill_movable(memfd, backing);
 	struct iovec iov = { mem + HELD, page_size() };
 
 	igt_assert_eq(pipe2(pipefd, O_CLOEXEC), 0);
@@ -113,7 +114,7 @@ static int limit_reads(int disk, const char *rate)
 static void check_direct_io(int dev, enum backing backing)
 {
 	int memfd = sealed_memfd(backing, SIZE), disk, err;
-	char *mem = fill_movable(memfd);
+	char *mem = fill_movable(memfd, backing);
 	aio_context_t context = 0;
 	struct iocb read = {
 		.aio_lio_opcode = IOCB_CMD_PREAD,

@@ -107,6 +107,7 @@ static void check_meetings(int dev, enum backing backing,
 {
 	struct meeting *meeting = new_meeting(dev);
 
+	require_pinnable(backing);
 	for (int i = 0; i < ROUNDS; i++) {
 		int64_t free_before = 0;
 		struct stat st;

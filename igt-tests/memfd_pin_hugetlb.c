@@ -16,6 +16,7 @@
 
 #include "igt.h"
 #include "memfd_pin.h"
+#include "phys_helper.h"
 #include "udmabuf_helper.h"
 
 #define POOL		"/sys/kernel/mm/hugepages/hugepages-2048kB/"
@@ -51,6 +52,7 @@ static int memfd_with_pages(int count, size_t size)
 {
 	int memfd = sealed_memfd(HUGE_2M, count * MIB(2));
 
+	require_pinnable(HUGE_2M);
 	igt_assert_eq(ftruncate(memfd, size), 0);
 	return memfd;
 }
@@ -204,6 +206,7 @@ static void test_punched(int dev)
 	struct counts before = pool();
 	void *buf;
 
+	require_pinnable(HUGE_2M);
 	dmabuf = create(dev, memfd, 0, MIB(4));
 	buf = map_fd(dmabuf, MIB(4));
 	fill(buf, 0, MIB(4) / page_size(), 1);

@@ -111,6 +111,7 @@ static int64_t kill_after(struct job *job, int64_t pins)
 static void set_up(struct job *job, int dev, enum backing backing, size_t size,
 		   uint32_t count)
 {
+	require_pinnable(backing);
 	*job = (struct job) { .dev = dev, .size = size, .count = count };
 	set_module_attribute(dev, "parameters/size_limit_mb",
 			     (size >> 20) * count);

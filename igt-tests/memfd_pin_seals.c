@@ -53,6 +53,7 @@ static void check_write(int dev, enum backing backing, bool movable)
 
 	if (movable)
 		require_movable();
+	require_pinnable(backing);
 	for (int i = 0; i < RACES; i++) {
 		int dmabuf;
 
@@ -101,6 +102,7 @@ static void test_future_write(int dev)
 	struct race race = { .seal = F_SEAL_FUTURE_WRITE };
 	int made = 0;
 
+	require_pinnable(HUGE_2M);
 	for (int i = 0; i < RACES; i++) {
 		int dmabuf;
 

@@ -6,10 +6,10 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/utsname.h>
 
 #include "igt.h"
 #include "phys_helper.h"
-#include "pin_helper.h"
 
 #define PAGEMAP_PRESENT	(1ULL << 63)
 #define PAGEMAP_FRAME	((1ULL << 55) - 1)
@@ -88,6 +88,23 @@ void require_movable(void)
 {
 	igt_require_f(movable_zone().count,
 		      "no ZONE_MOVABLE (it takes movablecore= at boot)\n");
+}
+
+bool hugetlb_is_pinnable(void)
+{
+	unsigned int version = 0, minor = 0;
+	struct utsname name;
+
+	igt_assert_eq(uname(&name), 0);
+	igt_assert_eq(sscanf(name.release, "%u.%u", &version, &minor), 2);
+	return !movable_zone().count || version > 6 ||
+	       (version == 6 && minor >= 11);
+}
+
+void require_pinnable(enum backing backing)
+{
+	igt_require_f(backing < HUGE_2M || hugetlb_is_pinnable(),
+		      "before 6.11, huge pages stay in ZONE_MOVABLE\n");
 }
 
 bool is_movable(uint64_t frame)
