@@ -8,12 +8,11 @@
 #include <linux/falloc.h>
 #include <pthread.h>
 #include <stdatomic.h>
-#include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/swap.h>
 
 #include "igt.h"
+#include "swap_helper.h"
 #include "udmabuf_helper.h"
 
 #ifndef MADV_PAGEOUT
@@ -22,71 +21,6 @@
 
 #define NPAGES		512
 #define SWAP_SIZE	MIB(64)
-
-static int zram = -1;
-static char zram_path[32];
-
-/* Also an exit handler: a swap device must not outlive the test. */
-static void swap_off(int sig)
-{
-	char id[16];
-	int fd;
-
-	(void)sig;
-	if (zram < 0)
-		return;
-	swapoff(zram_path);
-	fd = open("/sys/class/zram-control/hot_remove", O_WRONLY);
-	snprintf(id, sizeof(id), "%d", zram);
-	if (write(fd, id, strlen(id)) < 0)
-		igt_debug("%s stays\n", zram_path);
-	close(fd);
-	zram = -1;
-}
-
-/* The first page of a swap area, as mkswap writes it. */
-static void write_swap_header(const char *path)
-{
-	struct {
-		uint32_t version, last_page;
-	} info = { 1, SWAP_SIZE / page_size() - 1 };
-	char *header = calloc(1, page_size());
-	int fd = open(path, O_WRONLY);
-
-	igt_assert(header);
-	igt_assert_lte(0, fd);
-	memcpy(header + 1024, &info, sizeof(info));
-	memcpy(header + page_size() - 10, "SWAPSPACE2", 10);
-	igt_assert_eq(write(fd, header, page_size()), page_size());
-	close(fd);
-	free(header);
-}
-
-/* Swap to compressed memory, on a device that nobody else uses. */
-static void swap_on(void)
-{
-	char path[64];
-	FILE *file;
-
-	igt_require_f(!igt_system_quiet("modprobe zram num_devices=0"),
-		      "no zram module\n");
-	file = fopen("/sys/class/zram-control/hot_add", "r");
-	igt_require_f(file, "no zram control\n");
-	igt_assert_eq(fscanf(file, "%d", &zram), 1);
-	fclose(file);
-	igt_install_exit_handler(swap_off);
-
-	snprintf(path, sizeof(path), "/sys/block/zram%d/disksize", zram);
-	file = fopen(path, "w");
-	igt_assert(file);
-	fprintf(file, "%zu", SWAP_SIZE);
-	igt_assert_eq(fclose(file), 0);
-
-	snprintf(zram_path, sizeof(zram_path), "/dev/zram%d", zram);
-	write_swap_header(zram_path);
-	igt_require_f(swapon(zram_path, 0) == 0, "swapon: %s\n",
-		      strerror(errno));
-}
 
 static void page_out(void *mem)
 {
@@ -99,7 +33,7 @@ static void test_swapped(int dev)
 	void *mem = map_fd(memfd, pages(NPAGES)), *buf;
 	int64_t swapped;
 
-	swap_on();
+	swap_on(SWAP_SIZE);
 	fill(mem, 0, NPAGES, 1);
 	swapped = vmstat("pswpout");
 	page_out(mem);
@@ -124,7 +58,7 @@ static void test_swapped(int dev)
 
 	unmap(mem, pages(NPAGES));
 	close(memfd);
-	swap_off(0);
+	swap_off();
 }
 
 struct adversary {
@@ -185,16 +119,16 @@ static void check_race(int dev, enum backing backing, void *(*thread)(void *))
 
 static void test_swap_race(int dev)
 {
-	swap_on();
+	swap_on(SWAP_SIZE);
 	check_race(dev, SHMEM, swap_thread);
-	swap_off(0);
+	swap_off();
 }
 
 static void test_swap_race_thp(int dev)
 {
-	swap_on();
+	swap_on(SWAP_SIZE);
 	check_race(dev, THP, swap_thread);
-	swap_off(0);
+	swap_off();
 }
 
 static void test_compact_race(int dev)

@@ -55,21 +55,27 @@ static int shmem_populate(struct address_space *mapping, pgoff_t index,
 	return 0;
 }
 
-/* Index of the first page in [@index, @last] whose huge page is absent. */
-static pgoff_t hugetlb_next_hole(struct file *memfd, pgoff_t index,
-				 pgoff_t last)
+/*
+ * Look at the huge pages from page *@index to page @last. Returns 0 if all are
+ * there; -ENOENT if one is absent, and its index in *@index; -EIO if one has failed.
+ */
+static int hugetlb_look(struct file *memfd, pgoff_t *index, pgoff_t last)
 {
 	unsigned long nr = pages_per_huge_page(hstate_file(memfd));
 	unsigned int shift = cache_index_shift(memfd->f_mapping);
 	struct folio *folio;
+	bool failed;
 
-	for (index = round_down(index, nr); index <= last; index += nr) {
-		folio = filemap_get_folio(memfd->f_mapping, index >> shift);
+	for (*index = round_down(*index, nr); *index <= last; *index += nr) {
+		folio = filemap_get_folio(memfd->f_mapping, *index >> shift);
 		if (IS_ERR(folio))
-			break;
+			return -ENOENT;
+		failed = folio_test_hwpoison(folio);
 		folio_put(folio);
+		if (failed)
+			return -EIO;
 	}
-	return index;
+	return 0;
 }
 
 /*
@@ -81,17 +87,17 @@ static pgoff_t hugetlb_next_hole(struct file *memfd, pgoff_t index,
 static int hugetlb_populate(struct file *memfd, pgoff_t index, pgoff_t last)
 {
 	struct super_block *sb = file_inode(memfd)->i_sb;
-	int err = 0;
+	int err;
 
 	sb_start_write(sb);
-	while (!err) {
-		index = hugetlb_next_hole(memfd, index, last);
-		if (index > last)
+	do {
+		err = hugetlb_look(memfd, &index, last);
+		if (err != -ENOENT)
 			break;
 		/* One byte: the page may end past i_size, which can be sealed. */
 		err = memfd->f_op->fallocate(memfd, FALLOC_FL_KEEP_SIZE,
 					     (loff_t)index << PAGE_SHIFT, 1);
-	}
+	} while (!err);
 	sb_end_write(sb);
 
 	if (err == -EINTR)
@@ -184,19 +190,22 @@ static long pin_movable(struct file *memfd, pgoff_t index, pgoff_t last,
 	struct inode *inode = file_inode(memfd);
 	bool huge = is_file_hugepages(memfd);
 	unsigned long movable = 0;
-	pgoff_t offset;
+	pgoff_t first, offset;
 	long ret;
 
 	/*
 	 * With the inode lock held nobody can punch a new hole. Another user of
-	 * the file may hold it for long, in fallocate().
+	 * the file may hold it for long, in fallocate(). What has failed must not
+	 * come to memfd_pin_folios(), which tries to migrate it forever.
 	 */
 	if (huge) {
 		if (down_read_killable(&inode->i_rwsem))
 			return -EINTR;
-		if (hugetlb_next_hole(memfd, index, last) <= last) {
+		first = index;
+		ret = hugetlb_look(memfd, &first, last);
+		if (ret) {
 			inode_unlock_shared(inode);
-			return -EAGAIN;
+			return ret == -ENOENT ? -EAGAIN : ret;
 		}
 	}
 	if (trace_memfd_migrate_enabled())
@@ -237,6 +246,12 @@ static long pin_slow(struct file *memfd, pgoff_t index, pgoff_t last,
 		ret = shmem_populate(mapping, index, &last, max);
 	}
 	memalloc_pin_restore(flags);
+	/*
+	 * Perhaps there are free huge pages, but all in movable memory. Once they
+	 * are in the file they can be migrated, to memory from outside the pool.
+	 */
+	if (ret == -ENOMEM && HUGETLB_MIGRATES && is_file_hugepages(memfd))
+		ret = hugetlb_populate(memfd, index, last);
 	if (ret)
 		return ret;
 

@@ -81,8 +81,11 @@ void unpin_folios(struct folio **folios, unsigned long nfolios);
 long pin_present_folios(struct file *memfd, loff_t start, loff_t end,
 			struct folio **folios, unsigned int max_folios,
 			pgoff_t *offset);
+/* Whether huge pages of hugetlbfs can be moved out of movable memory by it. */
+#define HUGETLB_MIGRATES	false
 #else
 #define pin_present_folios	memfd_pin_folios
+#define HUGETLB_MIGRATES	true
 #endif
 
 #if LINUX_VERSION_CODE < KERNEL_VERSION(6, 18, 0)

@@ -2,7 +2,7 @@
 /*
  * memfd_pin_folios() and unpin_folios() for kernels before 6.11, for us and for
  * other modules, and how to migrate a memfd's folios there: by GUP, through a
- * mapping that lives as long as the call.
+ * mapping that lives as long as the call. Huge pages of hugetlbfs stay.
  */
 #ifdef PINFOLD_HAS_MEMFD_PIN_FOLIOS
 
@@ -28,6 +28,32 @@ static unsigned long map_for_gup(struct file *memfd, loff_t base,
 	return addr;
 }
 
+/*
+ * GUP of these kernels does not migrate huge pages of hugetlbfs for long-term
+ * pins, it warns and fails; and to map them takes the inode lock, which the caller
+ * has. So there is nothing to do but to wait until the folio is idle. If it is not
+ * movable, pin_fast() can have it then.
+ */
+static int wait_for_hugetlb(struct file *memfd, pgoff_t index)
+{
+	unsigned int shift = cache_index_shift(memfd->f_mapping);
+	struct folio *folio;
+	int err = -EAGAIN;
+
+	folio = filemap_get_folio(memfd->f_mapping, index >> shift);
+	if (IS_ERR(folio))
+		return err;
+	if (folio_zonenum(folio) == ZONE_MOVABLE ||
+	    zone_cma_pages(folio_zone(folio)))
+		err = -ENOMEM;
+	else if (folio_lock_killable(folio))
+		err = -EINTR;
+	else
+		folio_unlock(folio);
+	folio_put(folio);
+	return err;
+}
+
 /**
  * pin_present_folios() - pin folios that are present, migrating them if need be
  * @memfd: a file on shmem or hugetlbfs, open for reading
@@ -44,25 +70,26 @@ static unsigned long map_for_gup(struct file *memfd, loff_t base,
  *
  * Return: number of folios pinned, or a negative error: -ENOMEM if there is no
  * memory or address space or a folio could not be migrated, -EAGAIN if one is not
- * present any more, -EACCES if @memfd cannot be read, -EINTR.
+ * present any more or needs no migration, -EACCES if @memfd cannot be read,
+ * -EINTR.
  */
 long pin_present_folios(struct file *memfd, loff_t start, loff_t end,
 			struct folio **folios, unsigned int max_folios,
 			pgoff_t *offset)
 {
-	unsigned long unit = PAGE_SIZE, addr, len;
+	unsigned long addr, len;
 	unsigned int nr = 0;
 	struct folio *folio;
 	struct page *page;
 	loff_t base;
 	long ret;
 
+	if (is_file_hugepages(memfd))
+		return wait_for_hugetlb(memfd, start >> PAGE_SHIFT);
 	if (!current->mm)
 		return -ENOMEM;
-	if (is_file_hugepages(memfd))
-		unit = huge_page_size(hstate_file(memfd));
-	base = round_down(start, unit);
-	len = round_up(end + 1, unit) - base;
+	base = round_down(start, PAGE_SIZE);
+	len = round_up(end + 1, PAGE_SIZE) - base;
 	addr = map_for_gup(memfd, base, len);
 	if (IS_ERR_VALUE(addr))
 		return addr;

@@ -1,0 +1,55 @@
+// SPDX-License-Identifier: MIT
+/*
+ * A control group of the test's own, with one controller.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "cgroup_helper.h"
+#include "igt.h"
+#include "pin_helper.h"
+
+#define ROOT		"/sys/fs/cgroup/"
+
+static char group[64];
+
+int cgroup_write(const char *name, const char *line)
+{
+	char path[128];
+
+	snprintf(path, sizeof(path), "%s/%s", group, name);
+	return write_line(path, line);
+}
+
+static void leave(int sig)
+{
+	(void)sig;
+	if (!group[0])
+		return;
+	write_line(ROOT "cgroup.procs", "0");
+	rmdir(group);
+	group[0] = '\0';
+}
+
+void cgroup_leave(void)
+{
+	leave(0);
+}
+
+void cgroup_enter(const char *controller)
+{
+	char line[32];
+
+	/* In case the last subtest failed halfway. */
+	leave(0);
+	snprintf(line, sizeof(line), "+%s", controller);
+	igt_require_f(!write_line(ROOT "cgroup.subtree_control", line),
+		      "no %s controller\n", controller);
+	snprintf(group, sizeof(group), ROOT "pinfold-test-%d", getpid());
+	igt_assert_f(!mkdir(group, 0700), "%s: %s\n", group, strerror(errno));
+	igt_install_exit_handler(leave);
+	igt_assert_eq(cgroup_write("cgroup.procs", "0"), 0);
+}

@@ -1,0 +1,225 @@
+// SPDX-License-Identifier: MIT
+/*
+ * Tests of the long-term pins on memfds, as /dev/udmabuf takes them: the list of
+ * all subtests and the program. The subtests themselves are in memfd_pin_*.c.
+ */
+
+/**
+ * TEST: memfd_pin
+ * Category: Core
+ * Mega feature: General Core features
+ * Sub-category: Memory management tests
+ * Functionality: memfd pinning
+ * Test category: functionality test
+ * Description: Pins memfds while all that can happen to memory happens to them,
+ *              and checks where the pages are, what is in them, and what is
+ *              left behind
+ *
+ * SUBTEST: holes-threads-%s
+ * Description: Two threads pin the same holes and get the same %arg[1]
+ *
+ * SUBTEST: holes-processes-%s
+ * Description: So do two processes, with %arg[1]
+ *
+ * arg[1]:
+ *
+ * @shmem:		small pages
+ * @thp:		transparent huge pages
+ * @hugetlb:		2 MiB hugetlb pages
+ *
+ * SUBTEST: fallocate-race
+ * Description: No page is pinned that is still to be zeroed, while fallocate()
+ *              makes such pages
+ *
+ * SUBTEST: hugetlb-none-free
+ * Description: ENOMEM without a free huge page, and no count changes
+ *
+ * SUBTEST: hugetlb-too-few-free
+ * Description: ENOMEM with too few of them; what was got is the file's
+ *
+ * SUBTEST: hugetlb-reserved-same-file
+ * Description: A pin uses what another process has reserved for the same file
+ *
+ * SUBTEST: hugetlb-reserved-mixed
+ * Description: And nothing of what is reserved for another file
+ *
+ * SUBTEST: hugetlb-overcommit
+ * Description: Surplus pages come for a pin and go with it
+ *
+ * SUBTEST: hugetlb-punched
+ * Description: Pinned pages that were punched out go to the pool with the pin
+ *
+ * SUBTEST: hugetlb-mounted
+ * Description: A file on a mounted hugetlbfs is refused; its subpool stays as it is
+ *
+ * SUBTEST: movable-%s
+ * Description: Pages are moved out of ZONE_MOVABLE with their contents: %arg[1]
+ *
+ * arg[1]:
+ *
+ * @shmem:		small pages
+ * @thp:		transparent huge pages
+ * @thp-middle:		those, from the middle of one to the middle of another
+ * @hugetlb:		2 MiB hugetlb pages
+ * @hugetlb-middle:	those, from the middle of one to the middle of another
+ *
+ * SUBTEST: movable-holes-%s
+ * Description: Holes are filled elsewhere: %arg[1]
+ *
+ * arg[1]:
+ *
+ * @shmem:		with small pages
+ * @thp:		with transparent huge pages
+ * @hugetlb:		though all free 2 MiB hugetlb pages are in ZONE_MOVABLE
+ *
+ * SUBTEST: movable-offline-%s
+ * Description: A memory block goes offline whose memfd is pinned: %arg[1]
+ *
+ * arg[1]:
+ *
+ * @shmem:		small pages
+ * @thp:		transparent huge pages
+ * @hugetlb:		2 MiB hugetlb pages
+ *
+ * SUBTEST: offline-pinned
+ * Description: A memory block in which there are pins does not go offline
+ *
+ * SUBTEST: movable-remap-race
+ * Description: Nothing else is pinned when another thread maps something where
+ *              the kernel may have mapped the file
+ *
+ * SUBTEST: busy-pipe-%s
+ * Description: A page in ZONE_MOVABLE that a pipe holds: ENOMEM until it lets go,
+ *              and nothing pinned, with %arg[1]
+ *
+ * arg[1]:
+ *
+ * @shmem:		small pages
+ * @thp:		transparent huge pages
+ * @hugetlb:		2 MiB hugetlb pages
+ *
+ * SUBTEST: busy-direct-io-%s
+ * Description: The same with direct I/O that does not come to its end, and %arg[1]
+ *
+ * arg[1]:
+ *
+ * @shmem:		small pages
+ * @hugetlb:		2 MiB hugetlb pages
+ *
+ * SUBTEST: reclaim-pinned-%s
+ * Description: Reclaim leaves alone what is pinned, and swaps it out afterwards,
+ *              with %arg[1]
+ *
+ * SUBTEST: reclaim-race-%s
+ * Description: Threads pin what is being swapped out, with %arg[1]
+ *
+ * arg[1]:
+ *
+ * @shmem:		small pages
+ * @thp:		transparent huge pages
+ *
+ * SUBTEST: swapoff
+ * Description: The swap device goes while pages are pinned that came from there
+ *
+ * SUBTEST: swapoff-race
+ * Description: The swap device goes while a pin reads pages from there
+ *
+ * SUBTEST: thp-collapse-pinned
+ * Description: Small pages of which one is pinned are not made a huge one
+ *
+ * SUBTEST: thp-collapse-race
+ * Description: Pins while small pages are made huge ones
+ *
+ * SUBTEST: thp-punched-%s
+ * Description: A hole in a transparent huge page that is pinned: %arg[1]
+ *
+ * arg[1]:
+ *
+ * @beside:		beside the page that the dma-buf has
+ * @across:		over it
+ * @tail:		from the middle to the end
+ *
+ * SUBTEST: thp-split-race
+ * Description: Pins while huge pages are split by holes
+ *
+ * SUBTEST: seal-write-race-%s
+ * Description: Either F_SEAL_WRITE or a dma-buf, never both, with %arg[1]
+ *
+ * arg[1]:
+ *
+ * @thp:		transparent huge pages
+ * @movable:		small pages that have to be moved
+ * @movable-hugetlb:	2 MiB hugetlb pages that have to be moved
+ *
+ * SUBTEST: seal-future-write-race
+ * Description: After F_SEAL_FUTURE_WRITE there is no new dma-buf
+ *
+ * SUBTEST: kill-%s
+ * Description: SIGKILL at several points leaves nothing pinned, with %arg[1]
+ *
+ * arg[1]:
+ *
+ * @shmem:		small pages; and most of them were never pinned
+ * @hugetlb:		2 MiB hugetlb pages
+ * @movable:		small pages that have to be moved
+ *
+ * SUBTEST: exit-while-pinning
+ * Description: exit() of a process of which one thread pins
+ *
+ * SUBTEST: kill-time-%s
+ * Description: Prints how long a process that pins 4 GiB lives on after SIGKILL,
+ *              with %arg[1]
+ *
+ * arg[1]:
+ *
+ * @small:		64 MiB of small pages many times over
+ * @distinct:		4 GiB of small pages
+ * @hugetlb:		64 MiB of 2 MiB hugetlb pages many times over
+ *
+ * SUBTEST: failed-before-%s
+ * Description: EIO for a range with failed memory, and nothing pinned: %arg[1]
+ *
+ * SUBTEST: failed-before-hugetlb-movable
+ * Description: The same in ZONE_MOVABLE, out of which it cannot be moved any more
+ *
+ * SUBTEST: failed-after-%s
+ * Description: Pins on memory that fails stay, and are released: %arg[1]
+ *
+ * arg[1]:
+ *
+ * @shmem:		small pages
+ * @thp:		transparent huge pages
+ * @hugetlb:		2 MiB hugetlb pages
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "igt.h"
+#include "memfd_pin.h"
+
+IGT_TEST_DESCRIPTION("Long-term pins on memfds");
+
+igt_main()
+{
+	static int dev = -1;
+
+	igt_fixture() {
+		dev = open("/dev/udmabuf", O_RDWR | O_CLOEXEC);
+		igt_require_f(dev >= 0, "/dev/udmabuf: %s\n", strerror(errno));
+		igt_require_f(geteuid() == 0, "needs to be root\n");
+	}
+	memfd_pin_holes_subtests(dev);
+	memfd_pin_hugetlb_subtests(dev);
+	memfd_pin_movable_subtests(dev);
+	memfd_pin_busy_subtests(dev);
+	memfd_pin_reclaim_subtests(dev);
+	memfd_pin_thp_subtests(dev);
+	memfd_pin_seals_subtests(dev);
+	memfd_pin_kill_subtests(dev);
+	memfd_pin_failure_subtests(dev);
+
+	igt_fixture()
+		close(dev);
+}

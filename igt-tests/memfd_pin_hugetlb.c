@@ -1,0 +1,273 @@
+// SPDX-License-Identifier: MIT
+/*
+ * The counts of huge pages while hugetlb memfds are pinned: free, reserved and
+ * surplus pages, and pages that are not to be had.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <linux/falloc.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+
+#include "igt.h"
+#include "memfd_pin.h"
+#include "phys_helper.h"
+#include "udmabuf_helper.h"
+
+#define POOL		"/sys/kernel/mm/hugepages/hugepages-2048kB/"
+
+struct counts {
+	int64_t total, free, reserved, surplus;
+};
+
+static struct counts pool(void)
+{
+	return (struct counts) {
+		.total = hugetlb(MIB(2), "nr_hugepages"),
+		.free = hugetlb(MIB(2), "free_hugepages"),
+		.reserved = hugetlb(MIB(2), "resv_hugepages"),
+		.surplus = hugetlb(MIB(2), "surplus_hugepages"),
+	};
+}
+
+/* The pool is as it was, but for what was added to each count. */
+static void check_pool(struct counts was, int total, int free, int reserved,
+		       int surplus)
+{
+	struct counts is = pool();
+
+	igt_assert_eq_s64(is.total, was.total + total);
+	igt_assert_eq_s64(is.free, was.free + free);
+	igt_assert_eq_s64(is.reserved, was.reserved + reserved);
+	igt_assert_eq_s64(is.surplus, was.surplus + surplus);
+}
+
+/* A memfd of @size for which there are @count huge pages. */
+static int memfd_with_pages(int count, size_t size)
+{
+	int memfd = sealed_memfd(HUGE_2M, count * MIB(2));
+
+	require_pinnable(HUGE_2M);
+	igt_assert_eq(ftruncate(memfd, size), 0);
+	return memfd;
+}
+
+/* There is no free page: a pin fails and changes nothing. */
+static void test_none_free(int dev)
+{
+	int other = sealed_memfd(HUGE_2M, MIB(4)), memfd;
+	void *mem = map_fd(other, MIB(4));
+	struct counts before;
+
+	memset(mem, 1, MIB(4));
+	memfd = memfd_with_pages(0, MIB(8));
+	before = pool();
+	igt_assert_eq_s64(before.free, before.reserved);
+
+	igt_assert_eq(__create(dev, memfd, 0, MIB(8)), -ENOMEM);
+	check_pool(before, 0, 0, 0, 0);
+	igt_assert_eq(__create(dev, memfd, pages(1), pages(1)), -ENOMEM);
+	check_pool(before, 0, 0, 0, 0);
+
+	unmap(mem, MIB(4));
+	close(other);
+	close(memfd);
+}
+
+/*
+ * There are some: those that were got on the way belong to the file, as after a
+ * page fault, and none is pinned.
+ */
+static void test_too_few_free(int dev)
+{
+	int memfd = memfd_with_pages(2, MIB(8));
+	struct counts before = pool();
+	int64_t pins = pins_held();
+	struct stat st;
+
+	igt_assert_eq(__create(dev, memfd, 0, MIB(8)), -ENOMEM);
+	igt_assert_eq_s64(pins_held(), pins);
+	igt_assert_eq(fstat(memfd, &st), 0);
+	check_pool(before, 0, -(int)(st.st_blocks * 512 / MIB(2)), 0, 0);
+	close(memfd);
+	check_pool(before, 0, 0, 0, 0);
+}
+
+/* A process that holds a reservation of the file until it is told to end. */
+static pid_t reserve_elsewhere(int memfd, size_t size, int *end)
+{
+	int ready[2], done[2];
+	char byte = 0;
+	pid_t pid;
+
+	igt_assert_eq(pipe(ready), 0);
+	igt_assert_eq(pipe(done), 0);
+	pid = fork();
+	igt_assert(pid >= 0);
+	if (!pid) {
+		close(done[1]);
+		if (mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, memfd,
+			 0) == MAP_FAILED || write(ready[1], &byte, 1) != 1)
+			_exit(1);
+		_exit(read(done[0], &byte, 1) != 0);
+	}
+	close(ready[1]);
+	close(done[0]);
+	igt_assert_eq(read(ready[0], &byte, 1), 1);
+	close(ready[0]);
+	*end = done[1];
+	return pid;
+}
+
+static void end_reservation(pid_t pid, int end)
+{
+	int status;
+
+	close(end);
+	igt_assert_eq(waitpid(pid, &status, 0), pid);
+	igt_assert_eq(status, 0);
+}
+
+/* What another process has reserved of the same file is there for its pins. */
+static void test_reserved_same_file(int dev)
+{
+	int memfd = memfd_with_pages(4, MIB(8)), end, dmabuf;
+	struct counts before = pool();
+	pid_t pid = reserve_elsewhere(memfd, MIB(8), &end);
+
+	check_pool(before, 0, 0, 4, 0);
+	dmabuf = create(dev, memfd, 0, MIB(4));
+	check_pool(before, 0, -2, 2, 0);
+	end_reservation(pid, end);
+	check_pool(before, 0, -2, 2, 0);
+	close(dmabuf);
+	close(memfd);
+	check_pool(before, 0, 0, 0, 0);
+}
+
+/*
+ * Half of the file is reserved, the rest of the pool by another file: only the
+ * first half can be pinned.
+ */
+static void test_reserved_mixed(int dev)
+{
+	int memfd = memfd_with_pages(4, MIB(8)), dmabuf, end;
+	int other = memfd_create("reserved", MFD_CLOEXEC | MFD_HUGETLB);
+	struct counts before = pool();
+	void *mem;
+	pid_t pid;
+
+	igt_assert_lte(0, other);
+	igt_assert_eq(ftruncate(other, MIB(4)), 0);
+	mem = map_fd(memfd, MIB(4));
+	pid = reserve_elsewhere(other, MIB(4), &end);
+	check_pool(before, 0, 0, 4, 0);
+
+	igt_assert_eq(__create(dev, memfd, MIB(4), MIB(4)), -ENOMEM);
+	check_pool(before, 0, 0, 4, 0);
+	igt_assert_eq(__create(dev, memfd, 0, MIB(8)), -ENOMEM);
+	check_pool(before, 0, -2, 2, 0);
+	dmabuf = create(dev, memfd, 0, MIB(4));
+	check_pool(before, 0, -2, 2, 0);
+
+	end_reservation(pid, end);
+	close(other);
+	check_pool(before, 0, -2, 0, 0);
+	close(dmabuf);
+	unmap(mem, MIB(4));
+	close(memfd);
+	check_pool(before, 0, 0, 0, 0);
+}
+
+/* Surplus pages come for a pin, and go when it and the file are gone. */
+static void test_overcommit(int dev)
+{
+	int memfd = memfd_with_pages(1, MIB(8)), dmabuf;
+	struct counts before = pool();
+
+	set(POOL "nr_overcommit_hugepages", "%" PRId64, before.surplus + 3);
+	dmabuf = create(dev, memfd, 0, MIB(8));
+	check_pool(before, 3, -1, 0, 3);
+	close(memfd);
+	check_pool(before, 3, -1, 0, 3);
+	close(dmabuf);
+	check_pool(before, 0, 0, 0, 0);
+}
+
+/* A hole punched while it is pinned: the pages go when the pin does. */
+static void test_punched(int dev)
+{
+	int memfd = sealed_memfd(HUGE_2M, MIB(4)), dmabuf;
+	struct counts before = pool();
+	void *buf;
+
+	require_pinnable(HUGE_2M);
+	dmabuf = create(dev, memfd, 0, MIB(4));
+	buf = map_fd(dmabuf, MIB(4));
+	fill(buf, 0, MIB(4) / page_size(), 1);
+	igt_assert_eq(fallocate(memfd, FALLOC_FL_PUNCH_HOLE |
+				FALLOC_FL_KEEP_SIZE, 0, MIB(4)), 0);
+	check_pool(before, 0, -2, 0, 0);
+	igt_assert_eq(count_filled(buf, 0, MIB(4) / page_size(), 1),
+		      MIB(4) / page_size());
+	unmap(buf, MIB(4));
+	close(dmabuf);
+	check_pool(before, 0, 0, 0, 0);
+	close(memfd);
+	check_pool(before, 0, 0, 0, 0);
+}
+
+/*
+ * A file on a mounted hugetlbfs cannot be sealed against shrinking, so it is
+ * refused, and neither the pool nor the mount's share of it changes.
+ */
+static void test_mounted(int dev)
+{
+	char dir[] = "/tmp/hugetlb-XXXXXX", path[64];
+	struct counts before;
+	int fd;
+
+	close(sealed_memfd(HUGE_2M, MIB(8)));
+	before = pool();
+	igt_assert(mkdtemp(dir));
+	igt_assert_eq(mount("none", dir, "hugetlbfs", 0,
+			    "pagesize=2M,size=8M,min_size=4M"), 0);
+	check_pool(before, 0, 0, 2, 0);
+	snprintf(path, sizeof(path), "%s/file", dir);
+	fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+	igt_assert_lte(0, fd);
+	igt_assert_eq(ftruncate(fd, MIB(8)), 0);
+
+	igt_assert(fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK) < 0);
+	igt_assert_eq(__create(dev, fd, 0, MIB(8)), -EINVAL);
+	check_pool(before, 0, 0, 2, 0);
+
+	close(fd);
+	igt_assert_eq(unlink(path), 0);
+	igt_assert_eq(umount(dir), 0);
+	igt_assert_eq(rmdir(dir), 0);
+	check_pool(before, 0, 0, 0, 0);
+}
+
+void memfd_pin_hugetlb_subtests(int dev)
+{
+	igt_subtest("hugetlb-none-free")
+		udmabuf_test(test_none_free, dev);
+	igt_subtest("hugetlb-too-few-free")
+		udmabuf_test(test_too_few_free, dev);
+	igt_subtest("hugetlb-reserved-same-file")
+		udmabuf_test(test_reserved_same_file, dev);
+	igt_subtest("hugetlb-reserved-mixed")
+		udmabuf_test(test_reserved_mixed, dev);
+	igt_subtest("hugetlb-overcommit")
+		udmabuf_test(test_overcommit, dev);
+	igt_subtest("hugetlb-punched")
+		udmabuf_test(test_punched, dev);
+	igt_subtest("hugetlb-mounted")
+		udmabuf_test(test_mounted, dev);
+}

@@ -1,0 +1,134 @@
+// SPDX-License-Identifier: MIT
+/*
+ * Seals against writing that are added while a memfd is being pinned.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <string.h>
+
+#include "igt.h"
+#include "memfd_pin.h"
+#include "phys_helper.h"
+#include "udmabuf_helper.h"
+
+#define SIZE		MIB(8)
+#define NPAGES		(SIZE / page_size())
+#define RACES		40
+
+struct race {
+	pthread_barrier_t start;
+	int memfd, seal, err;
+};
+
+static void *seal_thread(void *arg)
+{
+	struct race *race = arg;
+
+	pthread_barrier_wait(&race->start);
+	race->err = fcntl(race->memfd, F_ADD_SEALS, race->seal) ? -errno : 0;
+	return NULL;
+}
+
+/* Returns the new dma-buf or an error, and in race->err what came of the seal. */
+static int race_seal(int dev, struct race *race)
+{
+	pthread_t thread;
+	int dmabuf;
+
+	pthread_barrier_init(&race->start, NULL, 2);
+	igt_assert_eq(pthread_create(&thread, NULL, seal_thread, race), 0);
+	pthread_barrier_wait(&race->start);
+	dmabuf = __create(dev, race->memfd, 0, SIZE);
+	igt_assert_eq(pthread_join(thread, NULL), 0);
+	pthread_barrier_destroy(&race->start);
+	return dmabuf;
+}
+
+/* Either the seal is added or the dma-buf is made; the other is refused. */
+static void check_write(int dev, enum backing backing, bool movable)
+{
+	struct race race = { .seal = F_SEAL_WRITE };
+	int sealed = 0;
+
+	if (movable)
+		require_movable();
+	require_pinnable(backing);
+	for (int i = 0; i < RACES; i++) {
+		int dmabuf;
+
+		race.memfd = sealed_memfd(backing, SIZE);
+		if (movable) {
+			void *mem = map_fd(race.memfd, SIZE);
+
+			fill(mem, 0, NPAGES, 1);
+			unmap(mem, SIZE);
+		}
+		dmabuf = race_seal(dev, &race);
+		if (dmabuf >= 0) {
+			igt_assert_eq(race.err, -EBUSY);
+			close(dmabuf);
+		} else {
+			igt_assert_eq(dmabuf, -EINVAL);
+			igt_assert_eq(race.err, 0);
+			sealed++;
+		}
+		close(race.memfd);
+	}
+	igt_info("the seal won %d of %d races\n", sealed, RACES);
+}
+
+static void test_write_thp(int dev)
+{
+	check_write(dev, THP, false);
+}
+
+static void test_write_movable(int dev)
+{
+	check_write(dev, SHMEM, true);
+}
+
+static void test_write_movable_hugetlb(int dev)
+{
+	check_write(dev, HUGE_2M, true);
+}
+
+/*
+ * Pins do not hold off this seal. A dma-buf that was made before stays; once it is
+ * there, no other is made.
+ */
+static void test_future_write(int dev)
+{
+	struct race race = { .seal = F_SEAL_FUTURE_WRITE };
+	int made = 0;
+
+	require_pinnable(HUGE_2M);
+	for (int i = 0; i < RACES; i++) {
+		int dmabuf;
+
+		race.memfd = sealed_memfd(i % 2 ? HUGE_2M : SHMEM, SIZE);
+		dmabuf = race_seal(dev, &race);
+		igt_assert_eq(race.err, 0);
+		if (dmabuf >= 0) {
+			made++;
+			close(dmabuf);
+		} else {
+			igt_assert_eq(dmabuf, -EINVAL);
+		}
+		igt_assert_eq(__create(dev, race.memfd, 0, SIZE), -EINVAL);
+		close(race.memfd);
+	}
+	igt_info("%d of %d dma-bufs made\n", made, RACES);
+}
+
+void memfd_pin_seals_subtests(int dev)
+{
+	igt_subtest("seal-write-race-thp")
+		udmabuf_test(test_write_thp, dev);
+	igt_subtest("seal-write-race-movable")
+		udmabuf_test(test_write_movable, dev);
+	igt_subtest("seal-write-race-movable-hugetlb")
+		udmabuf_test(test_write_movable_hugetlb, dev);
+	igt_subtest("seal-future-write-race")
+		udmabuf_test(test_future_write, dev);
+}

@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Where the memory behind an address lies: frames, zones and the kernel's flags.
+ */
+#ifndef PHYS_HELPER_H
+#define PHYS_HELPER_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "pin_helper.h"
+
+/* Bits of /proc/kpageflags */
+#define PAGE_HUGETLB	17
+#define PAGE_HWPOISON	19
+#define PAGE_THP	22
+
+/*
+ * Pages are counted from the one at the address given; each is read first. Of
+ * dma-bufs the kernel does not show frames.
+ */
+uint64_t page_frame(const void *ptr);
+size_t count_movable(const void *ptr, size_t count);
+size_t count_flagged(const void *ptr, size_t count, int flag);
+
+/* Pages of two mappings that are the same: what is written to one is in the other */
+size_t count_shared(void *a, void *b, size_t count);
+
+/*
+ * ZONE_MOVABLE; the subtest is skipped where there is none. Huge pages of hugetlbfs
+ * always lie there, and before 6.11 nothing can move them to be pinned.
+ */
+void require_movable(void);
+void require_pinnable(enum backing backing);
+bool hugetlb_is_pinnable(void);
+bool is_movable(uint64_t frame);
+
+uint64_t frame_flags(uint64_t frame);
+
+#endif
