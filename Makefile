@@ -29,8 +29,12 @@ demo:		## show, in a VM, a Wayland client that is composited without a copy
 	tools/demo/run
 
 .PHONY: check
-check:		## run every test: sparse, checkpatch, IGT and Linux's own, in a VM
-	tools/check
+check:		## run every test: sparse, checkpatch, IGT and Linux's own, on 6.12 in a VM
+	tools/check 6.12
+
+.PHONY: check-all
+check-all:	## the same on 6.1, 6.12 and 7.2
+	tools/check 6.12 6.1 7.2
 
 # DKMS builds for the running kernel, and again after each kernel update.
 # DKMSFLAGS: other folders than the system's, for a trial.

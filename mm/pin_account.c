@@ -134,11 +134,17 @@ static struct pin_user *get_pin_user(void)
 
 static void put_pin_user(struct pin_user *user)
 {
-	if (!refcount_dec_and_lock(&user->ref, &users_lock))
+	bool last;
+
+	if (refcount_dec_not_one(&user->ref))
 		return;
-	hash_del_rcu(&user->node);
+	spin_lock(&users_lock);
+	last = refcount_dec_and_test(&user->ref);
+	if (last)
+		hash_del_rcu(&user->node);
 	spin_unlock(&users_lock);
-	kfree_rcu(user, rcu);
+	if (last)
+		kfree_rcu(user, rcu);
 }
 
 /* The caller's owner in a user's list; with the user's lock held. */
@@ -204,10 +210,17 @@ static void put_pin_owner(struct pin_owner *owner)
 {
 	struct pin_user *user = owner->user;
 
-	if (!refcount_dec_and_lock(&owner->ref, &user->lock))
+	bool last;
+
+	if (refcount_dec_not_one(&owner->ref))
 		return;
-	list_del(&owner->link);
+	spin_lock(&user->lock);
+	last = refcount_dec_and_test(&owner->ref);
+	if (last)
+		list_del(&owner->link);
 	spin_unlock(&user->lock);
+	if (!last)
+		return;
 	put_cred(owner->cred);
 	put_pid(owner->tgid);
 	kfree(owner);
@@ -232,7 +245,7 @@ static bool add_within(atomic_long_t *count, unsigned long nr,
 
 /* Add @nr to @count; a limit does not hold for who may lock any memory. */
 static bool charge_pages(atomic_long_t *count, unsigned long nr,
-		      unsigned long limit)
+			 unsigned long limit)
 {
 	if (add_within(count, nr, limit))
 		return true;

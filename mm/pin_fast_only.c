@@ -99,6 +99,7 @@ static int pin_some(unsigned long start, int nr, unsigned int gup_flags,
 	if (nr <= 0)
 		return 0;
 	refs_to_pins(pages, nr);
+	/* The pins before the second look; pairs with whoever clears an entry. */
 	smp_mb();
 
 	got = get_user_pages_fast_only(start, nr, gup_flags, again);

@@ -25,6 +25,7 @@ compat_filemap_get_folio(struct address_space *mapping, pgoff_t index)
 {
 	return filemap_get_folio(mapping, index) ?: ERR_PTR(-ENOENT);
 }
+
 #define filemap_get_folio	compat_filemap_get_folio
 #endif
 
@@ -61,6 +62,7 @@ static inline bool compat_is_file_hugepages(const struct file *file)
 {
 	return file_inode(file)->i_sb->s_magic == HUGETLBFS_MAGIC;
 }
+
 #define is_file_hugepages	compat_is_file_hugepages
 
 static inline bool folio_contain_hwpoisoned_page(struct folio *folio)

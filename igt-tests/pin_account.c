@@ -1,0 +1,451 @@
+// SPDX-License-Identifier: MIT
+/*
+ * Tests of the accounting of long-term pins: each is charged to the user who
+ * asked, until it is gone. Pins by way of /dev/udmabuf. The tests of the limits
+ * are in pin_account_limits.c.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <poll.h>
+#include <sched.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+
+#include "igt.h"
+#include "pin_account.h"
+
+/**
+ * TEST: pin account
+ * Category: Core
+ * Mega feature: General Core features
+ * Sub-category: Memory management tests
+ * Functionality: accounting of pinned memory
+ * Test category: functionality test
+ * Description: Pins memory as one user or several, and looks at what they are
+ *              charged and where they are stopped
+ *
+ * SUBTEST: charge
+ * Description: A dma-buf is charged by its size, and shown with its process
+ *
+ * SUBTEST: charge-list
+ * Description: So is one of many slices, also of the same page
+ *
+ * SUBTEST: charge-hugetlb
+ * Description: So is one of huge pages, which count as one folio each
+ *
+ * SUBTEST: failed-create
+ * Description: What could not be created is not charged
+ *
+ * SUBTEST: last-reference
+ * Description: The charge stays as long as a descriptor or a mapping is there
+ *
+ * SUBTEST: process-gone
+ * Description: It stays with the user who asked when the process has ended, and
+ *              goes when another user drops the last reference
+ *
+ * SUBTEST: setuid
+ * Description: It stays with the user who asked when the process becomes another
+ *
+ * SUBTEST: limit
+ * Description: Over the limit is ENOMEM, and nothing is pinned; room that is given
+ *              back can be used again
+ *
+ * SUBTEST: limit-lowered
+ * Description: A limit below what is pinned stops new pins only
+ *
+ * SUBTEST: limit-none
+ * Description: A limit of 0 is none
+ *
+ * SUBTEST: limit-privileged
+ * Description: CAP_IPC_LOCK is not limited, but counts
+ *
+ * SUBTEST: limit-other-user
+ * Description: One user at the limit does not stop another
+ *
+ * SUBTEST: limit-threads
+ * Description: Threads that meet at the limit do not pass it together
+ *
+ * SUBTEST: limit-userns
+ * Description: Root in a user's own namespace is still that user
+ *
+ * SUBTEST: limit-subuid
+ * Description: So is any other user ID in it
+ *
+ * SUBTEST: strict
+ * Description: In strict mode RLIMIT_MEMLOCK holds, too, together with other
+ *              kinds of locked memory
+ *
+ * SUBTEST: strict-rlimit-zero
+ * Description: In strict mode RLIMIT_MEMLOCK of 0 is EPERM
+ *
+ * SUBTEST: strict-switched
+ * Description: The mode can change while pins are held
+ *
+ * SUBTEST: root-only
+ * Description: Only root sees who has what, and nobody sees a pointer
+ *
+ * SUBTEST: tracepoints
+ * Description: Pin, unpin and a limit hit are traced with file, range, folios
+ *              and result
+ */
+
+IGT_TEST_DESCRIPTION("Charges and limits of pinned memory");
+
+#define DEBUGFS	"/sys/kernel/debug/memfd_pin/"
+#define TRACING	"/sys/kernel/tracing/"
+
+int64_t charged(uid_t user)
+{
+	FILE *file = fopen(DEBUGFS "users", "r");
+	int64_t bytes, found = 0;
+	unsigned int uid;
+	char line[128];
+
+	igt_assert(file);
+	while (fgets(line, sizeof(line), file))
+		if (sscanf(line, "%u %" SCNd64, &uid, &bytes) == 2 &&
+		    uid == user)
+			found += bytes;
+	fclose(file);
+	return found;
+}
+
+struct owner {
+	int64_t bytes;
+	int64_t folios;
+	char command[32];
+};
+
+/* What a process is charged for udmabuf. */
+static struct owner owner_of(uid_t user, pid_t process)
+{
+	struct owner owner, found = {};
+	FILE *file = fopen(DEBUGFS "owners", "r");
+	char line[256], driver[32];
+	unsigned int uid;
+	int pid;
+
+	igt_assert(file);
+	while (fgets(line, sizeof(line), file))
+		if (sscanf(line, "%u %d %31s %" SCNd64 " %" SCNd64 " %31[^\n]",
+			   &uid, &pid, driver, &owner.bytes, &owner.folios,
+			   owner.command) == 6 &&
+		    uid == user && pid == process && !strcmp(driver, "udmabuf"))
+			found = owner;
+	fclose(file);
+	return found;
+}
+
+void become(uid_t user)
+{
+	igt_assert_eq(setresgid(user, user, user), 0);
+	igt_assert_eq(setresuid(user, user, user), 0);
+}
+
+int __create_pages(int dev, size_t count)
+{
+	int memfd = sealed_memfd(SHMEM, pages(count));
+	int ret = __create(dev, memfd, 0, pages(count));
+
+	close(memfd);
+	return ret;
+}
+
+int create_pages(int dev, size_t count)
+{
+	int fd = __create_pages(dev, count);
+
+	igt_assert_f(fd >= 0, "UDMABUF_CREATE: %s\n", strerror(-fd));
+	return fd;
+}
+
+int to_parent[2], to_child[2];
+
+void open_turns(void)
+{
+	igt_assert_eq(pipe(to_parent), 0);
+	igt_assert_eq(pipe(to_child), 0);
+}
+
+void close_turns(void)
+{
+	close(to_parent[0]);
+	close(to_parent[1]);
+	close(to_child[0]);
+	close(to_child[1]);
+}
+
+void give_turn(int pipe[2])
+{
+	igt_assert_eq(write(pipe[1], "", 1), 1);
+}
+
+/* Whoever fails takes no turn any more. */
+void wait_turn(int pipe[2])
+{
+	struct pollfd poll_fd = { .fd = pipe[0], .events = POLLIN };
+	siginfo_t ended = {};
+	char byte;
+
+	while (!poll(&poll_fd, 1, 100)) {
+		waitid(P_ALL, 0, &ended, WEXITED | WNOWAIT | WNOHANG);
+		igt_assert_f(!ended.si_pid, "a child ended too early\n");
+	}
+	igt_assert_eq(read(pipe[0], &byte, 1), 1);
+}
+
+static void test_charge(int dev)
+{
+	int64_t before = charged(getuid());
+	struct owner owner;
+	int fd;
+
+	fd = create_pages(dev, 100);
+	igt_assert_eq_s64(charged(getuid()), before + pages(100));
+	owner = owner_of(getuid(), getpid());
+	igt_assert_eq_s64(owner.bytes, pages(100));
+	igt_assert_eq_s64(owner.folios, 100);
+	igt_assert_eq(strcmp(owner.command, "pin_account"), 0);
+	close(fd);
+	igt_assert_eq_s64(charged(getuid()), before);
+	igt_assert_eq_s64(owner_of(getuid(), getpid()).bytes, 0);
+}
+
+static void test_charge_list(int dev)
+{
+	int memfd = sealed_memfd(SHMEM, pages(2));
+	struct udmabuf_create_item items[10];
+	struct owner owner;
+	int fd;
+
+	for (size_t i = 0; i < ARRAY_SIZE(items); i++)
+		items[i] = (struct udmabuf_create_item) {
+			.memfd = memfd,
+			.size = pages(1 + i % 2),
+		};
+	fd = create_list(dev, ARRAY_SIZE(items), items);
+	close(memfd);
+	owner = owner_of(getuid(), getpid());
+	igt_assert_eq_s64(owner.bytes, pages(15));
+	igt_assert_eq_s64(owner.folios, 15);
+	close(fd);
+}
+
+static void test_charge_hugetlb(int dev)
+{
+	int memfd = sealed_memfd(HUGE_2M, MIB(8));
+	struct owner owner;
+	int fd;
+
+	fd = create(dev, memfd, MIB(1), MIB(6));
+	owner = owner_of(getuid(), getpid());
+	igt_assert_eq_s64(owner.bytes, MIB(6));
+	igt_assert_eq_s64(owner.folios, 4);
+	close(fd);
+	close(memfd);
+}
+
+static void test_failed_create(int dev)
+{
+	int memfd = sealed_memfd(SHMEM, pages(4));
+	int64_t before = charged(getuid());
+	struct udmabuf_create_item items[] = {
+		{ .memfd = memfd, .size = pages(4) },
+		{ .memfd = -1, .size = pages(4) },
+	};
+
+	igt_assert_eq(__create(dev, memfd, 0, pages(5)), -EINVAL);
+	igt_assert_eq(__create_list(dev, 2, items, 0), -EBADFD);
+	close(memfd);
+	memfd = unsealed_memfd(SHMEM, pages(4));
+	igt_assert_eq(__create(dev, memfd, 0, pages(4)), -EINVAL);
+	close(memfd);
+	igt_assert_eq_s64(charged(getuid()), before);
+}
+
+static void test_last_reference(int dev)
+{
+	int64_t before = charged(getuid());
+	int fd, copy;
+	void *ptr;
+
+	fd = create_pages(dev, 8);
+	copy = dup(fd);
+	igt_assert_lte(0, copy);
+	close(fd);
+	igt_assert_eq_s64(charged(getuid()), before + pages(8));
+	ptr = map_fd(copy, pages(8));
+	close(copy);
+	igt_assert_eq_s64(charged(getuid()), before + pages(8));
+	unmap(ptr, pages(8));
+	igt_assert_eq_s64(charged(getuid()), before);
+}
+
+/* A process that holds the descriptors of its parent may drop the last one. */
+static void test_process_gone(int dev)
+{
+	int status, fd;
+	pid_t holder, child;
+
+	open_turns();
+	/*
+	 * The maker shares its descriptors with the parent, ends, and leaves the
+	 * dma-buf to it.
+	 */
+	child = syscall(SYS_clone, CLONE_FILES | SIGCHLD, NULL, NULL, NULL, NULL);
+	igt_assert_lte(0, child);
+	if (!child) {
+		if (syscall(SYS_setresuid, USER, USER, USER))
+			_exit(255);
+		fd = __create_pages(dev, 16);
+		_exit(fd < 0 ? 255 : fd);
+	}
+	igt_assert_eq(waitpid(child, &status, 0), child);
+	igt_assert(WIFEXITED(status) && WEXITSTATUS(status) != 255);
+	fd = WEXITSTATUS(status);
+	igt_assert_eq_s64(charged(USER), pages(16));
+	igt_assert_eq_s64(owner_of(USER, child).bytes, pages(16));
+
+	holder = fork();
+	igt_assert_lte(0, holder);
+	if (!holder) {
+		become(OTHER);
+		give_turn(to_parent);
+		wait_turn(to_child);
+		_exit(0);
+	}
+	wait_turn(to_parent);
+	close(fd);
+	igt_assert_eq_s64(charged(USER), pages(16));
+	igt_assert_eq_s64(charged(OTHER), 0);
+	give_turn(to_child);
+	igt_assert_eq(waitpid(holder, &status, 0), holder);
+	igt_assert_eq(status, 0);
+	igt_assert_eq_s64(charged(USER), 0);
+	close_turns();
+}
+
+static void test_setuid(int dev)
+{
+	open_turns();
+	igt_fork(child, 1) {
+		int fd;
+
+		/* Stays privileged, so that it may go from one user to another. */
+		igt_assert_eq(setresuid(USER, 0, 0), 0);
+		fd = create_pages(dev, 16);
+		igt_assert_eq(setresuid(OTHER, 0, 0), 0);
+		give_turn(to_parent);
+		wait_turn(to_child);
+		close(fd);
+	}
+	wait_turn(to_parent);
+	igt_assert_eq_s64(charged(USER), pages(16));
+	igt_assert_eq_s64(charged(OTHER), 0);
+	give_turn(to_child);
+	igt_waitchildren();
+	igt_assert_eq_s64(charged(USER), 0);
+	igt_assert_eq_s64(charged(OTHER), 0);
+	close_turns();
+}
+
+static void test_root_only(int dev)
+{
+	static const char * const files[] = { DEBUGFS "users", DEBUGFS "owners" };
+	int fd = create_pages(dev, 1);
+	char text[4096] = "";
+	struct stat st;
+
+	for (size_t i = 0; i < ARRAY_SIZE(files); i++) {
+		FILE *file = fopen(files[i], "r");
+
+		igt_assert_eq(stat(files[i], &st), 0);
+		igt_assert_eq(st.st_mode & 0777, 0400);
+		igt_assert(file && fread(text, 1, sizeof(text) - 1, file) > 0);
+		fclose(file);
+		igt_assert(!strstr(text, "0x") && !strstr(text, "ffff"));
+	}
+	close(fd);
+}
+
+/* The first line of the trace that has all of the words. */
+static bool traced(const char *event, const char *words)
+{
+	FILE *file = fopen(TRACING "trace", "r");
+	char line[512];
+	bool found = false;
+
+	igt_assert(file);
+	while (!found && fgets(line, sizeof(line), file))
+		found = strstr(line, event) && strstr(line, words);
+	fclose(file);
+	return found;
+}
+
+static void test_tracepoints(int dev)
+{
+	int memfd = sealed_memfd(SHMEM, pages(16)), fd;
+	char words[128];
+	struct stat st;
+
+	set(LIMIT, "1");
+	set(TRACING "events/memfd_pin/enable", "1");
+	igt_assert_eq(write_line(TRACING "trace", ""), 0);
+	fd = create(dev, memfd, pages(4), pages(8));
+	close(fd);
+	igt_assert_eq(fstat(memfd, &st), 0);
+	close(memfd);
+	igt_fork(child, 1) {
+		become(USER);
+		igt_assert_eq(__create_pages(dev, 300), -ENOMEM);
+	}
+	igt_waitchildren();
+	set(TRACING "events/memfd_pin/enable", "0");
+
+	snprintf(words, sizeof(words), "ino=%lu pages=4-11 folios=8 result=0",
+		 (unsigned long)st.st_ino);
+	igt_assert(traced("memfd_pin:", words));
+	snprintf(words, sizeof(words), "ino=%lu pages=0-7 folios=8 dirty=1",
+		 (unsigned long)st.st_ino);
+	igt_assert(traced("memfd_unpin:", words));
+	igt_assert(traced("memfd_pin_limit:",
+			  "uid=4711 driver=udmabuf pages=300 limit=256 "
+			  "result=-12"));
+}
+
+igt_main()
+{
+	static int dev = -1;
+
+	igt_fixture() {
+		dev = open("/dev/udmabuf", O_RDWR | O_CLOEXEC);
+		igt_require_f(dev >= 0, "/dev/udmabuf: %s\n", strerror(errno));
+		igt_require_f(!access(LIMIT, W_OK), "no %s\n", LIMIT);
+	}
+
+	igt_subtest("charge")
+		udmabuf_test(test_charge, dev);
+	igt_subtest("charge-list")
+		udmabuf_test(test_charge_list, dev);
+	igt_subtest("charge-hugetlb")
+		udmabuf_test(test_charge_hugetlb, dev);
+	igt_subtest("failed-create")
+		udmabuf_test(test_failed_create, dev);
+	igt_subtest("last-reference")
+		udmabuf_test(test_last_reference, dev);
+	igt_subtest("process-gone")
+		udmabuf_test(test_process_gone, dev);
+	igt_subtest("setuid")
+		udmabuf_test(test_setuid, dev);
+	igt_subtest("root-only")
+		udmabuf_test(test_root_only, dev);
+	igt_subtest("tracepoints")
+		udmabuf_test(test_tracepoints, dev);
+	pin_account_limits_subtests(dev);
+
+	igt_fixture()
+		close(dev);
+}

@@ -1,0 +1,385 @@
+// SPDX-License-Identifier: MIT
+/*
+ * Tests of the limits of pinned memory, see pin_account.c.
+ */
+#include <errno.h>
+#include <pthread.h>
+#include <sched.h>
+#include <stdatomic.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+
+#include "igt.h"
+#include "pin_account.h"
+
+static void test_limit(int dev)
+{
+	int64_t acquired;
+
+	set(LIMIT, "1");
+	open_turns();
+	igt_fork(child, 1) {
+		int fds[2], one;
+
+		become(USER);
+		fds[0] = create_pages(dev, MIB(1) / page_size() - 1);
+		give_turn(to_parent);
+		wait_turn(to_child);
+		igt_assert_eq(__create_pages(dev, 2), -ENOMEM);
+		igt_assert_eq(__create_pages(dev, MIB(16) / page_size()), -ENOMEM);
+		give_turn(to_parent);
+		wait_turn(to_child);
+		fds[1] = create_pages(dev, 1);
+		igt_assert_eq(__create_pages(dev, 1), -ENOMEM);
+		close(fds[1]);
+		one = create_pages(dev, 1);
+		close(one);
+		close(fds[0]);
+		igt_assert_eq(__create_pages(dev, MIB(1) / page_size() + 1),
+			      -ENOMEM);
+		close(create_pages(dev, MIB(1) / page_size()));
+	}
+	wait_turn(to_parent);
+	igt_assert_eq_s64(charged(USER), MIB(1) - page_size());
+	acquired = vmstat("nr_foll_pin_acquired");
+	give_turn(to_child);
+	wait_turn(to_parent);
+	igt_assert_eq_s64(vmstat("nr_foll_pin_acquired"), acquired);
+	igt_assert_eq_s64(charged(USER), MIB(1) - page_size());
+	give_turn(to_child);
+	igt_waitchildren();
+	igt_assert_eq_s64(charged(USER), 0);
+	close_turns();
+}
+
+static void test_limit_lowered(int dev)
+{
+	set(LIMIT, "4");
+	open_turns();
+	igt_fork(child, 1) {
+		int fd;
+
+		become(USER);
+		fd = create_pages(dev, MIB(2) / page_size());
+		give_turn(to_parent);
+		wait_turn(to_child);
+		igt_assert_eq(__create_pages(dev, 1), -ENOMEM);
+		close(fd);
+		close(create_pages(dev, MIB(1) / page_size()));
+	}
+	wait_turn(to_parent);
+	set(LIMIT, "1");
+	give_turn(to_child);
+	igt_waitchildren();
+	igt_assert_eq_s64(charged(USER), 0);
+	close_turns();
+}
+
+static void test_limit_none(int dev)
+{
+	set(LIMIT, "0");
+	igt_fork(child, 1) {
+		become(USER);
+		close(create_pages(dev, MIB(8) / page_size()));
+	}
+	igt_waitchildren();
+}
+
+static void test_limit_privileged(int dev)
+{
+	int64_t before = charged(0);
+	int fd;
+
+	set(LIMIT, "1");
+	fd = create_pages(dev, MIB(4) / page_size());
+	igt_assert_eq_s64(charged(0), before + MIB(4));
+	close(fd);
+
+	/* A user's privileged process leaves less to the others. */
+	open_turns();
+	igt_fork(child, 1) {
+		igt_assert_eq(setresuid(USER, 0, 0), 0);
+		fd = create_pages(dev, MIB(4) / page_size());
+		become(USER);
+		igt_assert_eq(__create_pages(dev, 1), -ENOMEM);
+		close(fd);
+		close(create_pages(dev, 1));
+	}
+	igt_waitchildren();
+	close_turns();
+}
+
+static void test_limit_other_user(int dev)
+{
+	set(LIMIT, "1");
+	open_turns();
+	igt_fork(child, 1) {
+		int fd;
+
+		become(USER);
+		fd = create_pages(dev, MIB(1) / page_size());
+		give_turn(to_parent);
+		wait_turn(to_child);
+		close(fd);
+	}
+	wait_turn(to_parent);
+	igt_fork(child, 1) {
+		become(OTHER);
+		close(create_pages(dev, MIB(1) / page_size()));
+	}
+	give_turn(to_child);
+	igt_waitchildren();
+	close_turns();
+}
+
+#define TRIES	20000
+
+struct racer {
+	pthread_t thread;
+	int dev;
+	int memfd;
+	int made;
+	int failed;
+};
+
+/* Dma-bufs in the room that is left, where only one fits. */
+static atomic_int held, most_held;
+
+static void *race_to_limit(void *data)
+{
+	struct racer *racer = data;
+
+	for (int i = 0; i < TRIES; i++) {
+		int fd = __create(racer->dev, racer->memfd, 0, page_size());
+
+		if (fd >= 0) {
+			if (atomic_fetch_add(&held, 1))
+				atomic_store(&most_held, 2);
+			racer->made++;
+			atomic_fetch_sub(&held, 1);
+			close(fd);
+		} else if (fd == -ENOMEM) {
+			racer->failed++;
+		}
+	}
+	return NULL;
+}
+
+static void test_limit_threads(int dev)
+{
+	set(LIMIT, "1");
+	igt_fork(child, 1) {
+		struct racer racers[4];
+		int made = 0, failed = 0, fd;
+
+		become(USER);
+		fd = create_pages(dev, MIB(1) / page_size() - 1);
+		for (size_t i = 0; i < ARRAY_SIZE(racers); i++) {
+			racers[i] = (struct racer) {
+				.dev = dev,
+				.memfd = sealed_memfd(SHMEM, page_size()),
+			};
+			igt_assert_eq(pthread_create(&racers[i].thread, NULL,
+						     race_to_limit,
+						     &racers[i]), 0);
+		}
+		for (size_t i = 0; i < ARRAY_SIZE(racers); i++) {
+			pthread_join(racers[i].thread, NULL);
+			close(racers[i].memfd);
+			made += racers[i].made;
+			failed += racers[i].failed;
+		}
+		close(fd);
+		igt_info("%d made, %d over the limit\n", made, failed);
+		igt_assert_eq(atomic_load(&most_held), 0);
+		igt_assert_lt(0, made);
+		igt_assert_eq(made + failed, TRIES * (int)ARRAY_SIZE(racers));
+	}
+	igt_waitchildren();
+	igt_assert_eq_s64(charged(USER), 0);
+}
+
+/* In a namespace of its own, a user is root, with every capability there. */
+static void test_limit_userns(int dev)
+{
+	set(LIMIT, "1");
+	open_turns();
+	igt_fork(child, 1) {
+		int fd;
+
+		become(USER);
+		/* An exec would do it, too: a change of user makes it undumpable. */
+		igt_assert_eq(prctl(PR_SET_DUMPABLE, 1, 0, 0, 0), 0);
+		igt_assert_f(!unshare(CLONE_NEWUSER), "unshare: %s\n",
+			     strerror(errno));
+		igt_assert_eq(write_line("/proc/self/setgroups", "deny"), 0);
+		igt_assert_eq(write_line("/proc/self/uid_map", "0 4711 1"), 0);
+		igt_assert_eq(getuid(), 0);
+		fd = create_pages(dev, MIB(1) / page_size());
+		igt_assert_eq(__create_pages(dev, 1), -ENOMEM);
+		give_turn(to_parent);
+		wait_turn(to_child);
+		close(fd);
+	}
+	wait_turn(to_parent);
+	igt_assert_eq_s64(charged(USER), MIB(1));
+	give_turn(to_child);
+	igt_waitchildren();
+	igt_assert_eq_s64(charged(USER), 0);
+	close_turns();
+}
+
+static void test_limit_subuid(int dev)
+{
+	char path[64];
+
+	set(LIMIT, "1");
+	open_turns();
+	igt_fork(child, 1) {
+		int fd;
+
+		become(USER);
+		igt_assert_eq(prctl(PR_SET_DUMPABLE, 1, 0, 0, 0), 0);
+		igt_assert_eq(unshare(CLONE_NEWUSER), 0);
+		snprintf(path, sizeof(path), "%d", getpid());
+		igt_assert_eq(write(to_parent[1], path, sizeof(path)),
+			      sizeof(path));
+		wait_turn(to_child);
+		/* One of the IDs that a helper such as newuidmap gives. */
+		igt_assert_eq(setresuid(7, 7, 7), 0);
+		fd = create_pages(dev, MIB(1) / page_size());
+		igt_assert_eq(setuid(7), 0);
+		igt_assert_eq(__create_pages(dev, 1), -ENOMEM);
+		give_turn(to_parent);
+		wait_turn(to_child);
+		close(fd);
+	}
+	{
+		char pid[64], map[96];
+
+		igt_assert_eq(read(to_parent[0], pid, sizeof(pid)),
+			      sizeof(pid));
+		snprintf(map, sizeof(map), "/proc/%.20s/uid_map", pid);
+		igt_assert_eq(write_line(map, "0 4711 1\n1 100000 100"), 0);
+	}
+	give_turn(to_child);
+	wait_turn(to_parent);
+	igt_assert_eq_s64(charged(USER), MIB(1));
+	igt_assert_eq_s64(charged(100006), 0);
+	give_turn(to_child);
+	igt_waitchildren();
+	igt_assert_eq_s64(charged(USER), 0);
+	close_turns();
+}
+
+static void set_memlock(size_t bytes)
+{
+	struct rlimit limit = { .rlim_cur = bytes, .rlim_max = bytes };
+
+	igt_assert_eq(setrlimit(RLIMIT_MEMLOCK, &limit), 0);
+}
+
+static void test_strict(int dev)
+{
+	set(STRICT, "Y");
+	igt_fork(child, 1) {
+		int fd;
+
+		set_memlock(MIB(1));
+		become(USER);
+		fd = create_pages(dev, MIB(1) / page_size());
+		igt_assert_eq(__create_pages(dev, 1), -ENOMEM);
+		close(fd);
+		fd = create_pages(dev, 1);
+		igt_assert_eq(__create_pages(dev, MIB(1) / page_size()),
+			      -ENOMEM);
+		close(fd);
+		close(create_pages(dev, MIB(1) / page_size()));
+	}
+	igt_waitchildren();
+	igt_assert_eq_s64(charged(USER), 0);
+
+	/* Privileged, it goes beyond. */
+	set_memlock(MIB(1));
+	close(create_pages(dev, MIB(2) / page_size()));
+}
+
+static void test_strict_rlimit_zero(int dev)
+{
+	set(STRICT, "Y");
+	igt_fork(child, 1) {
+		set_memlock(0);
+		become(USER);
+		igt_assert_eq(__create_pages(dev, 1), -EPERM);
+	}
+	igt_waitchildren();
+	set(STRICT, "N");
+	igt_fork(child, 1) {
+		set_memlock(0);
+		become(USER);
+		close(create_pages(dev, 1));
+	}
+	igt_waitchildren();
+}
+
+static void test_strict_switched(int dev)
+{
+	open_turns();
+	set(STRICT, "Y");
+	igt_fork(child, 1) {
+		size_t count = MIB(1) / page_size();
+		int strict, lax;
+
+		set_memlock(MIB(1));
+		become(USER);
+		strict = create_pages(dev, count);
+		give_turn(to_parent);
+		wait_turn(to_child);
+		lax = create_pages(dev, count);
+		close(strict);
+		give_turn(to_parent);
+		wait_turn(to_child);
+		/* What was pinned meanwhile is no part of the locked memory. */
+		strict = create_pages(dev, count);
+		igt_assert_eq(__create_pages(dev, 1), -ENOMEM);
+		close(lax);
+		igt_assert_eq(__create_pages(dev, 1), -ENOMEM);
+		close(strict);
+	}
+	wait_turn(to_parent);
+	set(STRICT, "N");
+	give_turn(to_child);
+	wait_turn(to_parent);
+	set(STRICT, "Y");
+	give_turn(to_child);
+	igt_waitchildren();
+	igt_assert_eq_s64(charged(USER), 0);
+	close_turns();
+}
+
+void pin_account_limits_subtests(int dev)
+{
+	igt_subtest("limit")
+		udmabuf_test(test_limit, dev);
+	igt_subtest("limit-lowered")
+		udmabuf_test(test_limit_lowered, dev);
+	igt_subtest("limit-none")
+		udmabuf_test(test_limit_none, dev);
+	igt_subtest("limit-privileged")
+		udmabuf_test(test_limit_privileged, dev);
+	igt_subtest("limit-other-user")
+		udmabuf_test(test_limit_other_user, dev);
+	igt_subtest("limit-threads")
+		udmabuf_test(test_limit_threads, dev);
+	igt_subtest("limit-userns")
+		udmabuf_test(test_limit_userns, dev);
+	igt_subtest("limit-subuid")
+		udmabuf_test(test_limit_subuid, dev);
+	igt_subtest("strict")
+		udmabuf_test(test_strict, dev);
+	igt_subtest("strict-rlimit-zero")
+		udmabuf_test(test_strict_rlimit_zero, dev);
+	igt_subtest("strict-switched")
+		udmabuf_test(test_strict_switched, dev);
+}
