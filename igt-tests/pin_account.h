@@ -16,8 +16,9 @@
 
 void pin_account_limits_subtests(int dev);
 
-/* Bytes that a user is charged */
+/* Bytes that a user is charged; who has nothing pinned is not listed */
 int64_t charged(uid_t user);
+bool listed(uid_t user);
 
 void become(uid_t user);
 

@@ -6,6 +6,7 @@
 #include <linux/debugfs.h>
 #include <linux/mm.h>
 #include <linux/pin_fast_only.h>
+#include <linux/sched/coredump.h>
 #include <linux/sched.h>
 #include <linux/seqlock.h>
 #include <linux/vmstat.h>
@@ -87,11 +88,16 @@ static int pin_some(unsigned long start, int nr, unsigned int gup_flags,
 		    struct page **pages)
 {
 	struct page *again[FAST_ONLY_BATCH];
+	struct mm_struct *mm = current->mm;
 	unsigned int seq;
 	int got, good, i;
 
+	/* Without this, fork() does not even look for pins. */
+	if (!mm_flags_test(MMF_HAS_PINNED, mm))
+		mm_flags_set(MMF_HAS_PINNED, mm);
+
 	/* Fork write-protects without a TLB flush that would tell of it. */
-	seq = raw_read_seqcount(&current->mm->write_protect_seq);
+	seq = raw_read_seqcount(&mm->write_protect_seq);
 	if (seq & 1)
 		return 0;
 
@@ -108,7 +114,7 @@ static int pin_some(unsigned long start, int nr, unsigned int gup_flags,
 			break;
 	for (i = 0; i < got; i++)
 		put_page(again[i]);
-	if (read_seqcount_retry(&current->mm->write_protect_seq, seq))
+	if (read_seqcount_retry(&mm->write_protect_seq, seq))
 		good = 0;
 
 	unpin_user_pages(pages + good, nr - good);

@@ -85,6 +85,11 @@ long pin_present_folios(struct file *memfd, loff_t start, loff_t end,
 #define pin_present_folios	memfd_pin_folios
 #endif
 
+#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 18, 0)
+#define mm_flags_test(flag, mm)	test_bit(flag, &(mm)->flags)
+#define mm_flags_set(flag, mm)	set_bit(flag, &(mm)->flags)
+#endif
+
 /* The name of a namespace of symbols became a string. */
 #if LINUX_VERSION_CODE < KERNEL_VERSION(6, 13, 0)
 #define COMPAT_IMPORT_NS(name)	MODULE_IMPORT_NS(name)
