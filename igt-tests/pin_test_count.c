@@ -128,6 +128,35 @@ static void test_zero(void)
 	unmap(mem, pages(NPAGES));
 }
 
+/* The lockless walk of the page tables leaves it to others, or does the same. */
+static void test_zero_fast_only(void)
+{
+	char *mem = anon(NPAGES);
+	struct pin_counts before, after;
+	struct pin_test_page page;
+	int dev, fast_only = open_device();
+	int64_t nr;
+
+	igt_require_f(kernel_since(6, 5), "older kernels count the zero page\n");
+	igt_assert_eq(count_zero(mem, NPAGES), NPAGES);
+	dev = pin(PIN_TEST_SLOW, 0, mem, NPAGES);
+	page = query(dev, 0);
+	igt_assert(page.flags & PIN_TEST_PAGE_ZERO);
+
+	before = count_pins();
+	nr = __pin(fast_only, PIN_TEST_FAST_ONLY, 0, mem, NPAGES);
+	igt_assert(!nr || nr == NPAGES);
+	igt_assert_eq(query(dev, 0).refs, page.refs);
+	close(fast_only);
+	after = count_pins();
+
+	igt_assert_eq(query(dev, 0).refs, page.refs);
+	igt_assert_eq_s64(after.acquired, before.acquired);
+	igt_assert_eq_s64(after.released, before.released);
+	unpin(dev, PIN_TEST_CLEAN);
+	unmap(mem, pages(NPAGES));
+}
+
 static void test_balance(void)
 {
 	struct pin_counts before, during, after;
@@ -251,7 +280,8 @@ static void each_call_zero(void)
 	     current++)
 		if (!current->memfd && !current->flags)
 			igt_subtest_f("count-zero-%s", current->name)
-				pin_test(test_zero);
+				pin_test(current->call == PIN_TEST_FAST_ONLY ?
+					 test_zero_fast_only : test_zero);
 }
 
 void pin_count_subtests(void)

@@ -37,6 +37,9 @@ static void test_present(void)
 			igt_assert_eq_u64(query(dev, i).pfn,
 					  query(again, i).pfn);
 			igt_assert_eq(query(dev, i).pins, 2);
+			igt_assert(query(dev, i).flags & PIN_TEST_PAGE_ANON);
+			igt_assert(query(dev, i).flags &
+				   PIN_TEST_PAGE_EXCLUSIVE);
 		}
 		igt_assert_eq(device_count_filled(dev, NPAGES, 1), NPAGES);
 		unpin(dev, PIN_TEST_CLEAN);

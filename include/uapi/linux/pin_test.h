@@ -77,7 +77,10 @@ struct pin_test_pin {
 	__u64 offset;
 };
 
-/* Of struct pin_test_page */
+/*
+ * Of struct pin_test_page. Where one PMD maps a folio, only its first page says that
+ * it is exclusive.
+ */
 #define PIN_TEST_PAGE_ZERO		(1 << 0)
 #define PIN_TEST_PAGE_ANON		(1 << 1)
 #define PIN_TEST_PAGE_EXCLUSIVE		(1 << 2)
