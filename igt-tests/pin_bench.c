@@ -197,8 +197,11 @@ static void measure_addresses(const struct kind *kind)
 	close(fd);
 }
 
-int main(void)
+/* An argument picks the kinds of memory that have it in their names. */
+int main(int argc, char **argv)
 {
+	const char *only = argc > 1 ? argv[1] : "";
+
 	dev = open("/dev/pin_test", O_RDWR | O_CLOEXEC);
 	if (dev < 0)
 		err(1, "/dev/pin_test");
@@ -209,13 +212,15 @@ int main(void)
 	       "| memory | step | memfd_pin_range() | memfd_pin_folios() | ratio |\n"
 	       "|---|---|--:|--:|--:|\n", SIZE >> 20);
 	for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++)
-		measure(&kinds[i]);
+		if (strstr(kinds[i].name, only))
+			measure(&kinds[i]);
 
 	printf("\nNanoseconds (bytes) per 4 KiB page, mapped and written.\n\n"
 	       "| memory | call | pin | unpin, mark dirty | bytes kept |\n"
 	       "|---|---|--:|--:|--:|\n");
 	for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++)
-		measure_addresses(&kinds[i]);
+		if (strstr(kinds[i].name, only))
+			measure_addresses(&kinds[i]);
 
 	set(NR_HUGEPAGES, "0");
 	set(SHMEM_ENABLED, "never");

@@ -8,6 +8,8 @@
 #include <linux/mm.h>
 #include <linux/types.h>
 
+struct pin_counter;
+
 /*
  * Folios that are looked up, pinned and checked in one go: what a caller may
  * have to wait for between two looks at its signals, and stack space.
@@ -16,6 +18,8 @@
 
 unsigned int pin_fast(struct address_space *mapping, pgoff_t index,
 		      pgoff_t last, struct folio **folios, unsigned int max);
+void unpin_fast(unsigned long pfn, unsigned long end, bool dirty,
+		struct pin_counter *counter);
 long pin_batch(struct file *memfd, pgoff_t index, pgoff_t last,
 	       struct folio **folios, unsigned int max);
 

@@ -119,74 +119,6 @@ static unsigned long count_movable(struct address_space *mapping, pgoff_t index,
 }
 
 /*
- * Pin folios that are there but in movable memory, or were a moment ago. All of
- * them lie in the page cache from page @index to page @last.
- */
-static long pin_movable(struct file *memfd, pgoff_t index, pgoff_t last,
-			struct folio **folios, unsigned int max)
-{
-	struct inode *inode = file_inode(memfd);
-	bool huge = is_file_hugepages(memfd);
-	unsigned long movable = 0;
-	pgoff_t offset;
-	long ret;
-
-	/*
-	 * With the inode lock held nobody can punch a new hole. Another user of
-	 * the file may hold it for long, in fallocate().
-	 */
-	if (huge) {
-		if (down_read_killable(&inode->i_rwsem))
-			return -EINTR;
-		if (hugetlb_next_hole(memfd, index, last) <= last) {
-			inode_unlock_shared(inode);
-			return -EAGAIN;
-		}
-	}
-	if (trace_memfd_migrate_enabled())
-		movable = count_movable(memfd->f_mapping, index, last);
-	ret = pin_present_folios(memfd, (loff_t)index << PAGE_SHIFT,
-				 (loff_t)last << PAGE_SHIFT, folios, max,
-				 &offset);
-	if (huge)
-		inode_unlock_shared(inode);
-	if (movable)
-		trace_memfd_migrate(inode, index, last, movable, min(ret, 0L));
-	/* A folio that could not be migrated may be idle in a moment. */
-	return ret == -ENOMEM ? -EBUSY : ret;
-}
-
-/*
- * Make up to @max folios ready, from page @index to page @last, and pin them.
- * Returns their number, or a negative error; -EAGAIN means that the file changed
- * meanwhile, -EBUSY that a folio was in use and could not be migrated.
- */
-static long pin_slow(struct file *memfd, pgoff_t index, pgoff_t last,
-		     struct folio **folios, unsigned int max)
-{
-	struct address_space *mapping = memfd->f_mapping;
-	unsigned int shift = cache_index_shift(mapping);
-	unsigned int flags;
-	unsigned long nr;
-	long ret;
-
-	flags = memalloc_pin_save();
-	if (is_file_hugepages(memfd)) {
-		nr = pages_per_huge_page(hstate_file(memfd));
-		last = min(last, round_down(index, nr) + max * nr - 1);
-		ret = hugetlb_populate(memfd, index, last);
-	} else {
-		ret = shmem_populate(mapping, index, &last, max);
-	}
-	memalloc_pin_restore(flags);
-	if (ret)
-		return ret;
-
-	nr = pin_fast(mapping, index >> shift, last >> shift, folios, max);
-	return nr ?: pin_movable(memfd, index, last, folios, max);
-}
-
-/*
  * Does a folio that is pinned now still hold the page at @index of the cache,
  * with valid contents? Returns 0, -EAGAIN if it does not, -EIO if memory has failed,
  * -ENOMEM if it has all the pins it can take, -EINTR.
@@ -242,6 +174,76 @@ static long keep_good(struct address_space *mapping, pgoff_t index,
 	return good ?: err;
 }
 
+/*
+ * Pin folios that are there but in movable memory, or were a moment ago. All of
+ * them lie in the page cache from page @index to page @last.
+ */
+static long pin_movable(struct file *memfd, pgoff_t index, pgoff_t last,
+			struct folio **folios, unsigned int max)
+{
+	struct inode *inode = file_inode(memfd);
+	bool huge = is_file_hugepages(memfd);
+	unsigned long movable = 0;
+	pgoff_t offset;
+	long ret;
+
+	/*
+	 * With the inode lock held nobody can punch a new hole. Another user of
+	 * the file may hold it for long, in fallocate().
+	 */
+	if (huge) {
+		if (down_read_killable(&inode->i_rwsem))
+			return -EINTR;
+		if (hugetlb_next_hole(memfd, index, last) <= last) {
+			inode_unlock_shared(inode);
+			return -EAGAIN;
+		}
+	}
+	if (trace_memfd_migrate_enabled())
+		movable = count_movable(memfd->f_mapping, index, last);
+	ret = pin_present_folios(memfd, (loff_t)index << PAGE_SHIFT,
+				 (loff_t)last << PAGE_SHIFT, folios, max,
+				 &offset);
+	if (huge)
+		inode_unlock_shared(inode);
+	if (movable)
+		trace_memfd_migrate(inode, index, last, movable, min(ret, 0L));
+	if (ret > 0)
+		return keep_good(memfd->f_mapping, index, folios, ret);
+	/* A folio that could not be migrated may be idle in a moment. */
+	return ret == -ENOMEM ? -EBUSY : ret;
+}
+
+/*
+ * Make up to @max folios ready, from page @index to page @last, and pin them.
+ * Returns their number, or a negative error; -EAGAIN means that the file changed
+ * meanwhile, -EBUSY that a folio was in use and could not be migrated.
+ */
+static long pin_slow(struct file *memfd, pgoff_t index, pgoff_t last,
+		     struct folio **folios, unsigned int max)
+{
+	struct address_space *mapping = memfd->f_mapping;
+	unsigned int shift = cache_index_shift(mapping);
+	unsigned int flags;
+	unsigned long nr;
+	long ret;
+
+	flags = memalloc_pin_save();
+	if (is_file_hugepages(memfd)) {
+		nr = pages_per_huge_page(hstate_file(memfd));
+		last = min(last, round_down(index, nr) + max * nr - 1);
+		ret = hugetlb_populate(memfd, index, last);
+	} else {
+		ret = shmem_populate(mapping, index, &last, max);
+	}
+	memalloc_pin_restore(flags);
+	if (ret)
+		return ret;
+
+	nr = pin_fast(mapping, index >> shift, last >> shift, folios, max);
+	return nr ?: pin_movable(memfd, index, last, folios, max);
+}
+
 /**
  * pin_batch() - pin the next folios of a memfd
  * @memfd: a file on shmem or hugetlbfs
@@ -275,8 +277,6 @@ long pin_batch(struct file *memfd, pgoff_t index, pgoff_t last,
 			      max);
 		if (!nr)
 			nr = pin_slow(memfd, index, last, folios, max);
-		if (nr > 0)
-			nr = keep_good(mapping, index, folios, nr);
 	} while ((nr == -EAGAIN || nr == -EBUSY) && tries++ < PIN_RETRIES);
 	return nr == -EBUSY ? -ENOMEM : nr;
 }

@@ -1,15 +1,29 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
  * How FOLL_PIN pins are counted. The kernel exports no way to turn a reference
- * into a pin (folio_add_pins() of 7.2 adds to pins that are there already), so
- * this does by hand what mm/gup.c does: a small folio's pin is
- * GUP_PIN_COUNTING_BIAS references, a large folio's is one reference and one in
- * _pincount. The kernel's own functions release them.
+ * into a pin (folio_add_pins() of 7.2 adds to pins that are there already), and
+ * its ways to release one cost more than the rest of it. So this does by hand
+ * what mm/gup.c does: a small folio's pin is GUP_PIN_COUNTING_BIAS references, a
+ * large folio's is one reference and one in _pincount. Pins that are taken here
+ * may be released by the kernel's functions, and the other way round.
  */
 #ifndef _PIN_COUNT_H
 #define _PIN_COUNT_H
 
 #include <linux/mm.h>
+#include <linux/vmstat.h>
+
+/*
+ * A pin on a small folio is 1024 references. Nothing keeps a user from naming one
+ * page a million times, so no more than half of what the count can hold is used:
+ * that leaves room for the batches of a million threads.
+ */
+#define PIN_MAX_REFS	(INT_MAX / 2)
+
+static inline bool too_many_pins(struct folio *folio)
+{
+	return folio_ref_count(folio) > PIN_MAX_REFS;
+}
 
 /*
  * Turn a reference into a pin. NR_FOLL_PIN_ACQUIRED of the folio's node is the
@@ -24,13 +38,60 @@ static inline void ref_to_pin(struct folio *folio)
 }
 
 /*
- * A pin on a small folio is 1024 references. Nothing keeps a user from naming one
- * page a million times, so no more than half of what the count can hold is used:
- * that leaves room for the batches of a million threads.
+ * Take @refs references on what was a folio a moment ago, with RCU held since
+ * then: folio_try_get() for several, with room left. All pages of a folio that
+ * has been freed have no references, and those that are mapped read-only, of
+ * optimized huge pages, are never written to.
  */
-static inline bool too_many_pins(struct folio *folio)
+static inline bool try_get_refs(struct folio *folio, int refs)
 {
-	return folio_ref_count(folio) > INT_MAX / 2;
+	int old = folio_ref_count(folio);
+
+	if (page_is_fake_head(&folio->page))
+		return false;
+	do {
+		if (old <= 0 || old > PIN_MAX_REFS)
+			return false;
+	} while (!atomic_try_cmpxchg(&folio->_refcount, &old, old + refs));
+	return true;
+}
+
+/* Undo ref_to_pin() and the reference; NR_FOLL_PIN_RELEASED is the caller's. */
+static inline void put_pin(struct folio *folio)
+{
+	if (folio_test_large(folio)) {
+		atomic_dec(&folio->_pincount);
+		folio_put(folio);
+	} else {
+		folio_put_refs(folio, GUP_PIN_COUNTING_BIAS);
+	}
+}
+
+/*
+ * Counts pins for NR_FOLL_PIN_ACQUIRED or _RELEASED, as many as possible at once:
+ * as long as they are of the same node.
+ */
+struct pin_counter {
+	enum node_stat_item item;
+	int nid;
+	long nr;
+};
+
+static inline void flush_pins(struct pin_counter *counter)
+{
+	if (counter->nr)
+		mod_node_page_state(NODE_DATA(counter->nid), counter->item,
+				    counter->nr);
+	counter->nr = 0;
+}
+
+static inline void count_pin(struct pin_counter *counter, struct folio *folio)
+{
+	if (folio_nid(folio) != counter->nid) {
+		flush_pins(counter);
+		counter->nid = folio_nid(folio);
+	}
+	counter->nr++;
 }
 
 #endif /* _PIN_COUNT_H */

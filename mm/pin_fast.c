@@ -6,11 +6,77 @@
  */
 #include <linux/mm.h>
 #include <linux/pagemap.h>
-#include <linux/vmstat.h>
 #include <linux/xarray.h>
 
 #include "pin.h"
 #include "pin_count.h"
+
+/* What a small folio's flags must be, and a large one's but for PG_head. */
+#define FLAGS_LOOKED_AT	(BIT(PG_locked) | BIT(PG_uptodate) | BIT(PG_head) | \
+			 __PG_HWPOISON)
+#define FLAGS_GOOD	BIT(PG_uptodate)
+
+/*
+ * Whether a folio that is pinned now holds what is at @index of the file, and is
+ * going to. Nobody who can see a pin takes a folio out of its file, but for
+ * truncation and holes. Swap-out looks at the pins under the folio lock: if it
+ * holds the lock now, it may not have seen this one. A folio that is not in the
+ * file at all, because it was freed and used anew, has another mapping.
+ */
+static bool small_is_good(struct folio *folio, struct address_space *mapping,
+			  pgoff_t index)
+{
+	unsigned long flags = READ_ONCE(*folio_flags(folio, 0));
+
+	return (flags & FLAGS_LOOKED_AT) == FLAGS_GOOD &&
+	       folio->mapping == mapping && folio->index == index &&
+	       !may_be_movable(folio);
+}
+
+/* As above; a large folio that is not in the file any more has no mapping. */
+static bool large_is_good(struct folio *folio, struct address_space *mapping)
+{
+	unsigned long flags = READ_ONCE(*folio_flags(folio, 0));
+
+	return (flags & FLAGS_LOOKED_AT) == (FLAGS_GOOD | BIT(PG_head)) &&
+	       !folio_contain_hwpoisoned_page(folio) &&
+	       folio->mapping == mapping && !may_be_movable(folio);
+}
+
+/*
+ * Pin the large folio in the slot of @xas. Nothing but the count of references
+ * may be written as long as it is not sure that it is one.
+ */
+static noinline bool pin_large(struct xa_state *xas, struct folio *folio,
+			       struct address_space *mapping)
+{
+	if (!try_get_refs(folio, 1))
+		return false;
+	if (folio != xas_reload(xas) || !folio_test_large(folio)) {
+		folio_put(folio);
+		return false;
+	}
+	ref_to_pin(folio);
+	if (large_is_good(folio, mapping))
+		return true;
+	put_pin(folio);
+	return false;
+}
+
+/*
+ * Pin the small folio at @index. The pin comes first and then the look at what it
+ * is, which saves doing both twice.
+ */
+static bool pin_small(struct folio *folio, struct address_space *mapping,
+		      pgoff_t index)
+{
+	if (!try_get_refs(folio, GUP_PIN_COUNTING_BIAS))
+		return false;
+	if (small_is_good(folio, mapping, index))
+		return true;
+	folio_put_refs(folio, GUP_PIN_COUNTING_BIAS);
+	return false;
+}
 
 /**
  * pin_fast() - pin folios that are ready for it
@@ -21,8 +87,7 @@
  * @max: entries in @folios
  *
  * Pins the folio that holds @index, the one after it, and so on, until one is
- * not ready. Each held its place in the file when it had its reference; the
- * caller has to check again now that it has the pin.
+ * not ready.
  *
  * Context: any but interrupts.
  *
@@ -31,42 +96,61 @@
 unsigned int pin_fast(struct address_space *mapping, pgoff_t index,
 		      pgoff_t last, struct folio **folios, unsigned int max)
 {
+	struct pin_counter counter = { .item = NR_FOLL_PIN_ACQUIRED };
 	unsigned int shift = cache_index_shift(mapping);
 	XA_STATE(xas, &mapping->i_pages, index);
-	unsigned int nr = 0, counted = 0;
-	struct pglist_data *node = NULL;
 	struct folio *folio;
+	unsigned int nr = 0;
 
 	rcu_read_lock();
 	for (folio = xas_load(&xas); nr < max && xas.xa_index <= last;
 	     folio = xas_next(&xas)) {
-		if (!folio || xas_retry(&xas, folio) || xa_is_value(folio))
+		/* Nothing, a swapped folio, or a slot that is being moved. */
+		if (!folio || xa_is_value(folio) || xa_is_internal(folio))
 			break;
-		if (!folio_try_get(folio))
-			break;
-		/* Only now it is sure to be what the slot says. */
-		if (folio != xas_reload(&xas) || !folio_test_uptodate(folio) ||
-		    folio_test_locked(folio) || folio_test_hwpoison(folio) ||
-		    may_be_movable(folio)) {
-			folio_put(folio);
-			break;
-		}
-
-		ref_to_pin(folio);
-		if (folio_test_large(folio))
+		if (folio_test_large(folio)) {
+			if (!pin_large(&xas, folio, mapping))
+				break;
 			xas_advance(&xas, folio->index - 1 +
 				    (folio_nr_pages(folio) >> shift));
-		if (folio_pgdat(folio) != node) {
-			if (node)
-				mod_node_page_state(node, NR_FOLL_PIN_ACQUIRED,
-						    nr - counted);
-			counted = nr;
-			node = folio_pgdat(folio);
+		} else if (!pin_small(folio, mapping, xas.xa_index)) {
+			break;
 		}
+		count_pin(&counter, folio);
 		folios[nr++] = folio;
 	}
 	rcu_read_unlock();
-	if (node)
-		mod_node_page_state(node, NR_FOLL_PIN_ACQUIRED, nr - counted);
+	flush_pins(&counter);
 	return nr;
+}
+
+/**
+ * unpin_fast() - release a run of pinned folios
+ * @pfn: frame number of a page in the first folio
+ * @end: frame number after the last page
+ * @dirty: whether they may have been written to
+ * @counter: of NR_FOLL_PIN_RELEASED, to be flushed by the caller
+ *
+ * Each folio that has pages in the run loses one pin.
+ *
+ * Context: may sleep; takes folio locks if @dirty.
+ */
+void unpin_fast(unsigned long pfn, unsigned long end, bool dirty,
+		struct pin_counter *counter)
+{
+	struct folio *folio;
+
+	while (pfn < end) {
+		folio = page_folio(pfn_to_page(pfn));
+		pfn = folio_pfn(folio) + folio_nr_pages(folio);
+		if (dirty && !folio_test_dirty(folio)) {
+			folio_lock(folio);
+			folio_mark_dirty(folio);
+			folio_unlock(folio);
+		}
+		count_pin(counter, folio);
+		put_pin(folio);
+		if (counter->nr % PIN_BATCH == 0)
+			cond_resched();
+	}
 }

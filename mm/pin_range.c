@@ -16,6 +16,7 @@
 #include <trace/events/memfd_pin.h>
 
 #include "pin.h"
+#include "pin_count.h"
 
 /**
  * memfd_pin_get_seals() - the seals of a file
@@ -59,59 +60,36 @@ static int add_chunk(struct memfd_pins *pins, unsigned long n)
 	return pins->chunks[n] ? 0 : -ENOMEM;
 }
 
-/*
- * Append @nr pages from page @first of @folio on, and take over the pin. Spans
- * below @mark are not touched: they belong to other ranges.
- */
-static int append_folio(struct memfd_pins *pins, unsigned long mark,
-			struct folio *folio, unsigned long first,
-			unsigned long nr)
+/* Append a span that begins at frame @pfn and page @index and has no pages yet. */
+static struct memfd_span *add_span(struct memfd_pins *pins, unsigned long pfn,
+				   unsigned long index)
 {
-	unsigned long pfn = folio_pfn(folio) + first;
 	unsigned long i = pins->nr_spans;
 	struct memfd_span *span;
-	int err;
 
-	if (i > mark) {
-		span = memfd_pins_span(pins, i - 1);
-		if (span->pfn + span->nr == pfn)
-			goto merge;
-	}
-
-	if (i % MEMFD_SPANS_PER_CHUNK == 0) {
-		err = add_chunk(pins, i / MEMFD_SPANS_PER_CHUNK);
-		if (err)
-			return err;
-	}
+	if (i % MEMFD_SPANS_PER_CHUNK == 0 &&
+	    add_chunk(pins, i / MEMFD_SPANS_PER_CHUNK))
+		return NULL;
 	span = memfd_pins_span(pins, i);
 	span->pfn = pfn;
-	span->index = pins->nr_pages;
+	span->index = index;
 	span->nr = 0;
 	pins->nr_spans++;
-merge:
-	span->nr += nr;
-	pins->nr_pages += nr;
-	return 0;
+	return span;
 }
 
 /* Unpin the spans from number @mark on. */
 static void unpin_spans(struct memfd_pins *pins, unsigned long mark, bool dirty)
 {
-	unsigned long i, pfn, end;
+	struct pin_counter counter = { .item = NR_FOLL_PIN_RELEASED };
 	struct memfd_span *span;
-	struct folio *folio;
+	unsigned long i;
 
 	for (i = mark; i < pins->nr_spans; i++) {
 		span = memfd_pins_span(pins, i);
-		end = span->pfn + span->nr;
-		for (pfn = span->pfn; pfn < end;) {
-			folio = page_folio(pfn_to_page(pfn));
-			pfn = folio_pfn(folio) + folio_nr_pages(folio);
-			unpin_user_page_range_dirty_lock(&folio->page, 1,
-							 dirty);
-			cond_resched();
-		}
+		unpin_fast(span->pfn, span->pfn + span->nr, dirty, &counter);
 	}
+	flush_pins(&counter);
 }
 
 /**
@@ -173,7 +151,8 @@ int memfd_pin_range(struct memfd_pins *pins, struct file *memfd,
 	unsigned long mark = pins->nr_spans, nr_pages = pins->nr_pages;
 	struct inode *inode;
 	struct folio *folios[PIN_BATCH];
-	unsigned long first, count, nr_folios = 0;
+	unsigned long first, count, pfn, next_pfn = 0, nr_folios = 0;
+	struct memfd_span *span = NULL;
 	pgoff_t index, last;
 	unsigned int shift;
 	long nr, i;
@@ -194,21 +173,34 @@ int memfd_pin_range(struct memfd_pins *pins, struct file *memfd,
 	while (index <= last) {
 		nr = pin_batch(memfd, index, last, folios, PIN_BATCH);
 		err = nr < 0 ? nr : 0;
-		for (i = 0; i < nr && index <= last; i++) {
-			first = index - folio_first_index(folios[i], shift);
-			count = min(folio_nr_pages(folios[i]) - first,
-				    last - index + 1);
-			err = append_folio(pins, mark, folios[i], first, count);
-			if (err)
+		for (i = 0; i < nr; i++) {
+			pfn = folio_pfn(folios[i]);
+			count = 1;
+			if (folio_test_large(folios[i])) {
+				first = index - folio_first_index(folios[i],
+								  shift);
+				pfn += first;
+				count = min(folio_nr_pages(folios[i]) - first,
+					    last - index + 1);
+			}
+			if (pfn != next_pfn)
+				span = add_span(pins, pfn, nr_pages + index -
+						(start >> PAGE_SHIFT));
+			if (!span) {
+				err = -ENOMEM;
 				break;
+			}
+			span->nr += count;
 			index += count;
-			nr_folios++;
+			next_pfn = pfn + count;
 		}
+		nr_folios += i;
 		for (; i < nr; i++)
 			unpin_folio(folios[i]);
 		if (err)
 			goto err_unpin;
 	}
+	pins->nr_pages = nr_pages + index - (start >> PAGE_SHIFT);
 	if (!mark) {
 		pins->dev = inode->i_sb->s_dev;
 		pins->ino = inode->i_ino;
@@ -221,7 +213,6 @@ err_unpin:
 	trace_memfd_pin(inode, start >> PAGE_SHIFT, last, nr_folios, err);
 	unpin_spans(pins, mark, false);
 	pins->nr_spans = mark;
-	pins->nr_pages = nr_pages;
 	return err;
 }
 EXPORT_SYMBOL_GPL(memfd_pin_range);

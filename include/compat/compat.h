@@ -90,6 +90,11 @@ long pin_present_folios(struct file *memfd, loff_t start, loff_t end,
 #define mm_flags_set(flag, mm)	set_bit(flag, &(mm)->flags)
 #endif
 
+/* All tail pages have no references since the vmemmap optimisation was redone. */
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(7, 1, 0)
+#define page_is_fake_head(page)	false
+#endif
+
 /* The name of a namespace of symbols became a string. */
 #if LINUX_VERSION_CODE < KERNEL_VERSION(6, 13, 0)
 #define COMPAT_IMPORT_NS(name)	MODULE_IMPORT_NS(name)
