@@ -254,6 +254,8 @@ static void test_struct_page(void)
 
 	igt_assert_eq(pipe(fds), 0);
 	mem[0] = 42;
+	/* A new page is held until it is on an LRU list. */
+	drop_caches();
 	dev = pin(PIN_TEST_FAST, 0, mem, 1);
 	before = query(dev, 0);
 	counts = count_pins();

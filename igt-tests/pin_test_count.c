@@ -31,6 +31,17 @@ static char *shared_memory(enum backing backing, size_t size, int *memfd)
 	return mem;
 }
 
+/*
+ * Bring the pages where they stay. Before that, what is accessed moves about on the
+ * LRU lists, and who moves it holds references.
+ */
+static void settle(int memfd, const char *mem, size_t count)
+{
+	for (int i = 0; i < 3; i++)
+		unpin(pin_by(current, 0, memfd, mem, 0, count), PIN_TEST_CLEAN);
+	drop_caches();
+}
+
 /* One pin more, and one less, on a page that is pinned already. */
 static void test_small(void)
 {
@@ -38,6 +49,7 @@ static void test_small(void)
 	int memfd, first, second;
 	char *mem = shared_memory(SHMEM, pages(NPAGES), &memfd);
 
+	settle(memfd, mem, NPAGES);
 	first = pin_by(current, 0, memfd, mem, 0, NPAGES);
 	for (unsigned int i = 0; i < NPAGES; i++) {
 		once = query(first, i);
@@ -65,6 +77,10 @@ static void check_large(enum backing backing)
 	struct pin_test_page once, twice;
 	int each = current->memfd ? 1 : 3;
 
+	if (backing == HUGE_2M &&
+	    (current->memfd || current->flags & PIN_TEST_LONGTERM))
+		require_hugetlb_migration();
+	settle(memfd, mem, 2 * HUGE_PAGES);
 	first = pin_by(current, 0, memfd, mem, 5, 3);
 	once = query(first, 0);
 	igt_require_f(once.order == 9, "no huge page\n");
@@ -163,6 +179,8 @@ static void test_balance(void)
 	int memfd, dev;
 	char *mem = shared_memory(SHMEM, pages(NPAGES), &memfd);
 
+	/* What is migrated is pinned twice: let that be over. */
+	settle(memfd, mem, NPAGES);
 	for (unsigned int how = PIN_TEST_CLEAN; how <= PIN_TEST_DIRTY; how++) {
 		before = count_pins();
 		dev = pin_by(current, 0, memfd, mem, 0, NPAGES);

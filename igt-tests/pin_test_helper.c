@@ -54,6 +54,30 @@ bool kernel_since(int major, int minor)
 	return is_major > major || (is_major == major && is_minor >= minor);
 }
 
+bool has_movable_zone(void)
+{
+	FILE *file = fopen("/proc/zoneinfo", "r");
+	unsigned long present = 0;
+	bool movable = false;
+	char line[128];
+
+	igt_assert(file);
+	while (!present && fgets(line, sizeof(line), file)) {
+		if (!strncmp(line, "Node", 4))
+			movable = strstr(line, "Movable");
+		if (movable)
+			sscanf(line, " present %lu", &present);
+	}
+	fclose(file);
+	return present;
+}
+
+void require_hugetlb_migration(void)
+{
+	igt_require_f(kernel_since(6, 11) || !has_movable_zone(),
+		      "this kernel cannot migrate hugetlb pages for a pin\n");
+}
+
 int open_device(void)
 {
 	int dev = open("/dev/pin_test", O_RDWR | O_CLOEXEC);

@@ -41,6 +41,10 @@ extern const struct pin_call {
 
 bool kernel_since(int major, int minor);
 
+/* Kernels before 6.11 warn and fail when one pins hugetlb pages in ZONE_MOVABLE. */
+bool has_movable_zone(void);
+void require_hugetlb_migration(void);
+
 /* A new open file of the device */
 int open_device(void);
 

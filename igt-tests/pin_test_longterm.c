@@ -6,7 +6,6 @@
  */
 #include <errno.h>
 #include <fcntl.h>
-#include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/mount.h>
@@ -16,24 +15,6 @@
 #include "pin_test_helper.h"
 
 #define DAX_DIR	"/tmp/pin_test-dax"
-
-static bool has_movable_zone(void)
-{
-	FILE *file = fopen("/proc/zoneinfo", "r");
-	unsigned long present = 0;
-	bool movable = false;
-	char line[128];
-
-	igt_assert(file);
-	while (!present && fgets(line, sizeof(line), file)) {
-		if (!strncmp(line, "Node", 4))
-			movable = strstr(line, "Movable");
-		if (movable)
-			sscanf(line, " present %lu", &present);
-	}
-	fclose(file);
-	return present;
-}
 
 static size_t count_movable(int dev, size_t count)
 {
@@ -74,6 +55,13 @@ static size_t movable_count(void)
 	       64 : 2 * HUGE_PAGES;
 }
 
+/* Older kernels refuse it there: see test_refused(). */
+static void require_longterm(unsigned int call)
+{
+	igt_require_f(call != PIN_TEST_REMOTE || kernel_since(6, 5),
+		      "pin_user_pages_remote() cannot honour FOLL_LONGTERM\n");
+}
+
 /* Written memory; *@memfd is -1 if it is not that of a memfd. */
 static char *movable_memory(int *memfd)
 {
@@ -110,6 +98,9 @@ static void test_movable(void)
 	char *mem;
 
 	igt_require_f(has_movable_zone(), "no movable memory\n");
+	require_longterm(current->call);
+	if (current->memory == HUGE_2M)
+		require_hugetlb_migration();
 	mem = movable_memory(&memfd);
 
 	/* A short pin leaves it where it is, and tells where that is. */
@@ -144,6 +135,9 @@ static void test_movable_held(void)
 	char *mem;
 
 	igt_require_f(has_movable_zone(), "no movable memory\n");
+	require_longterm(current->call);
+	if (current->memory == HUGE_2M && current->call < PIN_TEST_MEMFD)
+		require_hugetlb_migration();
 	mem = movable_memory(&memfd);
 	held = pin(PIN_TEST_FAST, 0, mem + pages(count / 2), 1);
 	igt_require_f(count_movable(held, 1),
@@ -168,6 +162,19 @@ static void test_movable_held(void)
 	unmap(mem, pages(count));
 	if (memfd >= 0)
 		close(memfd);
+}
+
+/* Who cannot see to it says so. */
+static void test_refused(void)
+{
+	char *mem = anon(16);
+
+	igt_require_f(!kernel_since(6, 5),
+		      "pin_user_pages_remote() honours FOLL_LONGTERM\n");
+	fill(mem, 0, 16, 1);
+	igt_assert_eq_s64(try_pin(PIN_TEST_REMOTE, PIN_TEST_LONGTERM, mem, 16),
+			  -EINVAL);
+	unmap(mem, pages(16));
 }
 
 /* FS-DAX */
@@ -204,6 +211,7 @@ static void test_dax(void)
 	int fd;
 	char *mem;
 
+	require_longterm(dax_call->call);
 	dax_mount();
 	fd = open(DAX_DIR "/file", O_RDWR | O_CREAT, 0600);
 	igt_assert_lte(0, fd);
@@ -272,6 +280,8 @@ void pin_longterm_subtests(void)
 	     current++)
 		igt_subtest_f("longterm-held-%s", current->name)
 			pin_test(test_movable_held);
+	igt_subtest("longterm-refused-remote")
+		pin_test(test_refused);
 	for (dax_call = pin_calls; dax_call < pin_calls + ARRAY_SIZE(pin_calls);
 	     dax_call++)
 		if (!dax_call->memfd && !dax_call->flags &&

@@ -68,11 +68,15 @@ static void check_folios(int dev, size_t nr)
 
 static void test_memfd(void)
 {
-	int memfd = unsealed_memfd(current->backing, pages(current->size));
-	char *mem = map_fd(memfd, pages(current->size));
 	size_t first = current->first, count = current->count, nr;
-	int dev = open_device();
+	int memfd, dev;
+	char *mem;
 
+	if (current->backing == HUGE_2M)
+		require_hugetlb_migration();
+	memfd = unsealed_memfd(current->backing, pages(current->size));
+	mem = map_fd(memfd, pages(current->size));
+	dev = open_device();
 	fill(mem, 0, current->size, 1);
 	nr = __pin_memfd(dev, call, memfd, pages(first), pages(count));
 	if (call == PIN_TEST_MEMFD) {
