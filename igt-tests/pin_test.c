@@ -78,10 +78,6 @@
  * @memfd-folios-thp:		one of transparent huge pages
  * @memfd-folios-hugetlb:	one of hugetlb pages
  *
- * SUBTEST: longterm-refused-remote
- * Description: Where pin_user_pages_remote() cannot honour FOLL_LONGTERM, it is
- *              refused with EINVAL
- *
  * SUBTEST: longterm-dax-%s
  * Description: FOLL_LONGTERM is refused on a DAX filesystem, by %arg[1]
  *

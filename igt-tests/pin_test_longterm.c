@@ -55,13 +55,6 @@ static size_t movable_count(void)
 	       64 : 2 * HUGE_PAGES;
 }
 
-/* Older kernels refuse it there: see test_refused(). */
-static void require_longterm(unsigned int call)
-{
-	igt_require_f(call != PIN_TEST_REMOTE || kernel_since(6, 5),
-		      "pin_user_pages_remote() cannot honour FOLL_LONGTERM\n");
-}
-
 /* Written memory; *@memfd is -1 if it is not that of a memfd. */
 static char *movable_memory(int *memfd)
 {
@@ -98,7 +91,6 @@ static void test_movable(void)
 	char *mem;
 
 	igt_require_f(has_movable_zone(), "no movable memory\n");
-	require_longterm(current->call);
 	if (current->memory == HUGE_2M)
 		require_hugetlb_migration();
 	mem = movable_memory(&memfd);
@@ -135,7 +127,6 @@ static void test_movable_held(void)
 	char *mem;
 
 	igt_require_f(has_movable_zone(), "no movable memory\n");
-	require_longterm(current->call);
 	if (current->memory == HUGE_2M && current->call < PIN_TEST_MEMFD)
 		require_hugetlb_migration();
 	mem = movable_memory(&memfd);
@@ -162,19 +153,6 @@ static void test_movable_held(void)
 	unmap(mem, pages(count));
 	if (memfd >= 0)
 		close(memfd);
-}
-
-/* Who cannot see to it says so. */
-static void test_refused(void)
-{
-	char *mem = anon(16);
-
-	igt_require_f(!kernel_since(6, 5),
-		      "pin_user_pages_remote() honours FOLL_LONGTERM\n");
-	fill(mem, 0, 16, 1);
-	igt_assert_eq_s64(try_pin(PIN_TEST_REMOTE, PIN_TEST_LONGTERM, mem, 16),
-			  -EINVAL);
-	unmap(mem, pages(16));
 }
 
 /* FS-DAX */
@@ -211,7 +189,6 @@ static void test_dax(void)
 	int fd;
 	char *mem;
 
-	require_longterm(dax_call->call);
 	dax_mount();
 	fd = open(DAX_DIR "/file", O_RDWR | O_CREAT, 0600);
 	igt_assert_lte(0, fd);
@@ -280,8 +257,6 @@ void pin_longterm_subtests(void)
 	     current++)
 		igt_subtest_f("longterm-held-%s", current->name)
 			pin_test(test_movable_held);
-	igt_subtest("longterm-refused-remote")
-		pin_test(test_refused);
 	for (dax_call = pin_calls; dax_call < pin_calls + ARRAY_SIZE(pin_calls);
 	     dax_call++)
 		if (!dax_call->memfd && !dax_call->flags &&

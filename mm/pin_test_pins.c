@@ -151,9 +151,11 @@ static long pin_pages(struct test_pins *pins)
 
 	if (mmap_read_lock_killable(mm))
 		return -EINTR;
+	/* Before 6.5, who gives up mmap_lock could not keep FOLL_LONGTERM. */
 	if (pins->mm)
 		ret = pin_user_pages_remote(mm, start, nr, flags, pins->pages,
-					    &locked);
+					    flags & FOLL_LONGTERM ? NULL :
+								    &locked);
 	else
 		ret = pin_user_pages(start, nr, flags, pins->pages);
 	if (locked)
