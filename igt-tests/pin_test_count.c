@@ -123,7 +123,6 @@ static void test_zero(void)
 	struct pin_counts before, during, after;
 	int first, second;
 
-	igt_require_f(kernel_since(6, 5), "older kernels count the zero page\n");
 	igt_assert_eq(count_zero(mem, NPAGES), NPAGES);
 
 	before = count_pins();
@@ -153,7 +152,6 @@ static void test_zero_fast_only(void)
 	int dev, fast_only = open_device();
 	int64_t nr;
 
-	igt_require_f(kernel_since(6, 5), "older kernels count the zero page\n");
 	igt_assert_eq(count_zero(mem, NPAGES), NPAGES);
 	dev = pin(PIN_TEST_SLOW, 0, mem, NPAGES);
 	page = query(dev, 0);

@@ -165,7 +165,8 @@ static void test_never_negative(void)
 		}
 
 	fill(mem, 0, NPAGES, 1);
-	for (size_t i = 0; i < ARRAY_SIZE(numbers); i++)
+	/* That of 6.1 is not to be asked for none. */
+	for (size_t i = 0; kernel_since(6, 3) && i < ARRAY_SIZE(numbers); i++)
 		igt_assert_eq_s64(fast_only(0, mem, numbers[i]), 0);
 	/* More than there is: 16 GiB, with only these pages in them */
 	unmap(mem + pages(NPAGES - 1), pages(1));

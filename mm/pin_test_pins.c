@@ -17,10 +17,25 @@
 #define FLAGS	(PIN_TEST_WRITE | PIN_TEST_LONGTERM | PIN_TEST_GET | \
 		 PIN_TEST_NOTIFY)
 
+/*
+ * Asked for no page, the kernel's fast walk does not know where to end. Our
+ * pin_user_pages_fast_only() does.
+ */
+#ifdef PINFOLD_HAS_PIN_FAST_ONLY
+#define FAST_ONLY_KNOWS_ZERO	true
+#else
+#define FAST_ONLY_KNOWS_ZERO	false
+#endif
+
 static bool is_memfd_call(const struct pin_test_range *range)
 {
 	return range->call == PIN_TEST_MEMFD ||
 	       range->call == PIN_TEST_MEMFD_FOLIOS;
+}
+
+static bool may_be_no_pages(const struct pin_test_range *range)
+{
+	return range->call == PIN_TEST_FAST_ONLY && FAST_ONLY_KNOWS_ZERO;
 }
 
 static bool is_longterm(const struct pin_test_range *range)
@@ -72,8 +87,8 @@ static int get_remote_mm(struct test_pins *pins)
  *
  * Context: may sleep.
  *
- * Return: 0, -EINVAL, -EMSGSIZE if the number of pages is not an int, -ENOMEM,
- * -ESRCH if there is no such process, or an error of pin_charge().
+ * Return: 0, -EINVAL, -EMSGSIZE if the call cannot be given that number of pages,
+ * -ENOMEM, -ESRCH if there is no such process, or an error of pin_charge().
  */
 int test_pins_init(struct test_pins *pins, const struct pin_test_range *range)
 {
@@ -88,7 +103,7 @@ int test_pins_init(struct test_pins *pins, const struct pin_test_range *range)
 	if (is_memfd_call(range)) {
 		pins->file = fget(range->fd);
 		nr = pages_touched(range);
-	} else if (nr != (int)nr) {
+	} else if (nr != (int)nr || (nr <= 0 && !may_be_no_pages(range))) {
 		return -EMSGSIZE;
 	}
 	if (range->call == PIN_TEST_REMOTE && get_remote_mm(pins))
