@@ -69,13 +69,24 @@ static void refs_to_pins(struct page **pages, int nr)
 }
 
 /*
- * Whether a pinned page is still what the process has there, and will be: an
- * anonymous page that others have too is replaced when one of them writes.
+ * An anonymous page that others have too is replaced when one of them writes. That
+ * it is not shared is said by the page itself, or, where one PMD maps all of a
+ * folio, only by the folio's first page.
  */
+static bool may_be_replaced(struct page *page)
+{
+	struct folio *folio = page_folio(page);
+
+	if (!folio_test_anon(folio) || PageAnonExclusive(page))
+		return false;
+	return !folio_test_large(folio) || !folio_entire_mapcount(folio) ||
+	       !PageAnonExclusive(&folio->page);
+}
+
+/* Whether a pinned page is still what the process has there, and will be. */
 static bool still_there(struct page *page, struct page *again)
 {
-	return page == again &&
-	       (!PageAnon(page) || PageAnonExclusive(page)) &&
+	return page == again && !may_be_replaced(page) &&
 	       !too_many_pins(page_folio(page));
 }
 
@@ -132,7 +143,7 @@ static int pin_some(unsigned long start, int nr, unsigned int gup_flags,
  * from the first one on. Where the page tables do not say so at once it stops,
  * and the caller has to go on with pin_user_pages(), which may sleep. An
  * anonymous page is only pinned if this process has it for itself, which it has
- * not after fork(), also for reading. The zero page is returned, but not
+ * not after fork(), also for reading. Where the zero page is returned, it is not
  * counted; unpin_user_pages() knows. FOLL_GET and FOLL_LONGTERM are refused: these
  * are pins, and nothing is migrated here.
  *

@@ -6,7 +6,9 @@
 #define _MM_PIN_TEST_H
 
 #include <linux/memfd_pin.h>
+#include <linux/mmu_notifier.h>
 #include <linux/pin_account.h>
+#include <linux/spinlock.h>
 #include <linux/types.h>
 #include <uapi/linux/pin_test.h>
 
@@ -27,6 +29,9 @@ struct page;
  * @mm: whose address space it is, of PIN_TEST_REMOTE
  * @charge: what is charged, but for PIN_TEST_MEMFD, which charges by itself
  * @offset: byte offset of the start in the first folio
+ * @notifier: looks after the range, with PIN_TEST_NOTIFY
+ * @watched: whether @notifier is registered
+ * @lock: protects @nr against @notifier
  */
 struct test_pins {
 	struct pin_test_range range;
@@ -39,14 +44,21 @@ struct test_pins {
 	struct mm_struct *mm;
 	struct pin_charge charge;
 	pgoff_t offset;
+	struct mmu_interval_notifier notifier;
+	bool watched;
+	spinlock_t lock; /* of nr */
 };
 
 int test_pins_init(struct test_pins *pins, const struct pin_test_range *range);
 int test_pins_pin(struct test_pins *pins);
 void test_pins_unpin(struct test_pins *pins, bool dirty);
 void test_pins_exit(struct test_pins *pins);
-struct page *test_pins_page(const struct test_pins *pins, unsigned long i);
+struct page *test_pins_get_page(struct test_pins *pins, unsigned long i);
 bool test_pins_writable(const struct test_pins *pins);
 size_t test_pins_bytes(const struct test_pins *pins);
+
+int test_pins_watch(struct test_pins *pins);
+int test_pins_pin_watched(struct test_pins *pins);
+void test_pins_unwatch(struct test_pins *pins);
 
 #endif /* _MM_PIN_TEST_H */

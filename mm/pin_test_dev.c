@@ -19,10 +19,11 @@
 
 #include "pin_test.h"
 
-/* An open file. The lock is taken outside of mmap_lock. */
+/* An open file: the pins of one call, if it is in use. */
 struct pin_test_file {
-	struct mutex lock;
+	struct mutex lock; /* of all of it; taken outside of mmap_lock */
 	struct test_pins pins;
+	bool in_use;
 };
 
 static int pin_test_open(struct inode *inode, struct file *file)
@@ -35,8 +36,17 @@ static int pin_test_open(struct inode *inode, struct file *file)
 	if (!test)
 		return -ENOMEM;
 	mutex_init(&test->lock);
+	spin_lock_init(&test->pins.lock);
 	file->private_data = test;
 	return 0;
+}
+
+static void end_use(struct pin_test_file *test, bool dirty)
+{
+	test_pins_unwatch(&test->pins);
+	test_pins_unpin(&test->pins, dirty);
+	test_pins_exit(&test->pins);
+	test->in_use = false;
 }
 
 static int pin_test_pin(struct pin_test_file *test, void __user *argp)
@@ -46,20 +56,21 @@ static int pin_test_pin(struct pin_test_file *test, void __user *argp)
 
 	if (copy_from_user(&arg, argp, sizeof(arg)))
 		return -EFAULT;
-	if (test->pins.nr)
+	if (test->in_use)
 		return -EBUSY;
+	test->in_use = true;
 	err = test_pins_init(&test->pins, &arg.range);
-	if (!err)
+	if (!err && test->pins.watched)
+		err = test_pins_pin_watched(&test->pins);
+	else if (!err)
 		err = test_pins_pin(&test->pins);
 
 	arg.nr = test->pins.nr;
 	arg.offset = test->pins.offset;
 	if (!err && copy_to_user(argp, &arg, sizeof(arg)))
 		err = -EFAULT;
-	if (err || !arg.nr) {
-		test_pins_unpin(&test->pins, false);
-		test_pins_exit(&test->pins);
-	}
+	if (err || !arg.nr)
+		end_use(test, false);
 	return err;
 }
 
@@ -67,10 +78,9 @@ static int pin_test_unpin(struct pin_test_file *test, unsigned long how)
 {
 	if (how > PIN_TEST_DIRTY)
 		return -EINVAL;
-	if (!test->pins.nr)
+	if (!test->in_use)
 		return -ENODATA;
-	test_pins_unpin(&test->pins, how == PIN_TEST_DIRTY);
-	test_pins_exit(&test->pins);
+	end_use(test, how == PIN_TEST_DIRTY);
 	return 0;
 }
 
@@ -104,18 +114,19 @@ static int pin_test_query(struct pin_test_file *test, void __user *argp)
 
 	if (copy_from_user(&arg, argp, sizeof(arg)))
 		return -EFAULT;
-	page = test_pins_page(&test->pins, arg.entry);
+	page = test_pins_get_page(&test->pins, arg.entry);
 	if (!page)
 		return -EINVAL;
 	folio = page_folio(page);
 	arg.order = folio_order(folio);
 	arg.pfn = folio_pfn(folio);
 	arg.index = folio_page_idx(folio, page);
-	arg.refs = folio_ref_count(folio);
+	arg.refs = folio_ref_count(folio) - 1;
 	arg.pins = folio_test_large(folio) ? atomic_read(&folio->_pincount) :
 					     arg.refs / GUP_PIN_COUNTING_BIAS;
 	arg.flags = page_flags(page);
 	strscpy_pad(arg.zone, page_zone(page)->name, sizeof(arg.zone));
+	put_page(page);
 	return copy_to_user(argp, &arg, sizeof(arg)) ? -EFAULT : 0;
 }
 
@@ -153,8 +164,10 @@ static int pin_test_bench(struct pin_test_file *test, void __user *argp)
 		return -EFAULT;
 	if (!arg.loops || arg.unpin > PIN_TEST_DIRTY)
 		return -EINVAL;
-	if (test->pins.nr)
+	if (test->in_use)
 		return -EBUSY;
+	if (arg.range.flags & PIN_TEST_NOTIFY)
+		return -EINVAL;
 
 	arg.pin_ns = U64_MAX;
 	arg.unpin_ns = U64_MAX;
@@ -213,8 +226,8 @@ static ssize_t copy_data(struct kiocb *iocb, struct iov_iter *iter, bool write)
 	if (write && !test_pins_writable(&test->pins))
 		done = -EPERM;
 	while (done >= 0 && iov_iter_count(iter)) {
-		page = test_pins_page(&test->pins,
-				      iocb->ki_pos >> PAGE_SHIFT);
+		page = test_pins_get_page(&test->pins,
+					  iocb->ki_pos >> PAGE_SHIFT);
 		if (!page)
 			break;
 		offset = offset_in_page(iocb->ki_pos);
@@ -223,6 +236,7 @@ static ssize_t copy_data(struct kiocb *iocb, struct iov_iter *iter, bool write)
 			copied = copy_page_from_iter(page, offset, len, iter);
 		else
 			copied = copy_page_to_iter(page, offset, len, iter);
+		put_page(page);
 		iocb->ki_pos += copied;
 		done += copied;
 		if (copied < len) {
@@ -248,8 +262,7 @@ static int pin_test_release(struct inode *inode, struct file *file)
 {
 	struct pin_test_file *test = file->private_data;
 
-	test_pins_unpin(&test->pins, false);
-	test_pins_exit(&test->pins);
+	end_use(test, false);
 	kfree(test);
 	return 0;
 }

@@ -7,17 +7,35 @@
 #include <linux/fs.h>
 #include <linux/mm.h>
 #include <linux/pin_fast_only.h>
+#include <linux/preempt.h>
 #include <linux/sched/mm.h>
 #include <linux/slab.h>
 
 #include "pin_test.h"
 
 #define DRIVER	"pin_test"
+#define FLAGS	(PIN_TEST_WRITE | PIN_TEST_LONGTERM | PIN_TEST_GET | \
+		 PIN_TEST_NOTIFY)
+
+/*
+ * Asked for no page, the kernel's fast walk does not know where to end. Our
+ * pin_user_pages_fast_only() does.
+ */
+#ifdef PINFOLD_HAS_PIN_FAST_ONLY
+#define FAST_ONLY_KNOWS_ZERO	true
+#else
+#define FAST_ONLY_KNOWS_ZERO	false
+#endif
 
 static bool is_memfd_call(const struct pin_test_range *range)
 {
 	return range->call == PIN_TEST_MEMFD ||
 	       range->call == PIN_TEST_MEMFD_FOLIOS;
+}
+
+static bool may_be_no_pages(const struct pin_test_range *range)
+{
+	return range->call == PIN_TEST_FAST_ONLY && FAST_ONLY_KNOWS_ZERO;
 }
 
 static bool is_longterm(const struct pin_test_range *range)
@@ -69,22 +87,23 @@ static int get_remote_mm(struct test_pins *pins)
  *
  * Context: may sleep.
  *
- * Return: 0, -EINVAL, -EMSGSIZE if the number of pages is not an int, -ENOMEM,
- * -ESRCH if there is no such process, or an error of pin_charge().
+ * Return: 0, -EINVAL, -EMSGSIZE if the call cannot be given that number of pages,
+ * -ENOMEM, -ESRCH if there is no such process, or an error of pin_charge().
  */
 int test_pins_init(struct test_pins *pins, const struct pin_test_range *range)
 {
 	s64 nr = div_s64(range->size, PAGE_SIZE);
 
 	if (range->call > PIN_TEST_MEMFD_FOLIOS || range->reserved ||
-	    range->flags & ~(PIN_TEST_WRITE | PIN_TEST_LONGTERM | PIN_TEST_GET))
+	    range->flags & ~FLAGS)
 		return -EINVAL;
 	pins->range = *range;
+	spin_lock_init(&pins->lock);
 
 	if (is_memfd_call(range)) {
 		pins->file = fget(range->fd);
 		nr = pages_touched(range);
-	} else if (nr != (int)nr) {
+	} else if (nr != (int)nr || (nr <= 0 && !may_be_no_pages(range))) {
 		return -EMSGSIZE;
 	}
 	if (range->call == PIN_TEST_REMOTE && get_remote_mm(pins))
@@ -102,11 +121,13 @@ int test_pins_init(struct test_pins *pins, const struct pin_test_range *range)
 	}
 	if (is_memfd_call(range))
 		pins->folios = kvcalloc(pins->nr_pages, sizeof(*pins->folios),
-					GFP_KERNEL_ACCOUNT);
+					GFP_KERNEL_ACCOUNT | __GFP_NOWARN);
 	else
 		pins->pages = kvcalloc(pins->nr_pages, sizeof(*pins->pages),
-				       GFP_KERNEL_ACCOUNT);
-	return pins->folios || pins->pages ? 0 : -ENOMEM;
+				       GFP_KERNEL_ACCOUNT | __GFP_NOWARN);
+	if (!pins->folios && !pins->pages)
+		return -ENOMEM;
+	return range->flags & PIN_TEST_NOTIFY ? test_pins_watch(pins) : 0;
 }
 
 static long pin_memfd(struct test_pins *pins)
@@ -135,14 +156,21 @@ static long pin_pages(struct test_pins *pins)
 
 	if (pins->range.call == PIN_TEST_FAST)
 		return pin_user_pages_fast(start, nr, flags, pins->pages);
-	if (pins->range.call == PIN_TEST_FAST_ONLY)
-		return pin_user_pages_fast_only(start, nr, flags, pins->pages);
+	if (pins->range.call == PIN_TEST_FAST_ONLY) {
+		/* It must not sleep: kernels built for that complain. */
+		preempt_disable();
+		ret = pin_user_pages_fast_only(start, nr, flags, pins->pages);
+		preempt_enable();
+		return ret;
+	}
 
 	if (mmap_read_lock_killable(mm))
 		return -EINTR;
+	/* Before 6.5, who gives up mmap_lock could not keep FOLL_LONGTERM. */
 	if (pins->mm)
 		ret = pin_user_pages_remote(mm, start, nr, flags, pins->pages,
-					    &locked);
+					    flags & FOLL_LONGTERM ? NULL :
+								    &locked);
 	else
 		ret = pin_user_pages(start, nr, flags, pins->pages);
 	if (locked)
@@ -175,8 +203,12 @@ int test_pins_pin(struct test_pins *pins)
 	default:
 		nr = pin_pages(pins);
 	}
-	pins->nr = max(nr, 0L);
-	return min(nr, 0L);
+	if (nr < 0)
+		return nr;
+	spin_lock(&pins->lock);
+	pins->nr = nr;
+	spin_unlock(&pins->lock);
+	return 0;
 }
 
 /**
@@ -223,21 +255,10 @@ void test_pins_exit(struct test_pins *pins)
 	memset(pins, 0, sizeof(*pins));
 }
 
-/**
- * test_pins_page() - a pinned page by its number
- * @pins: the pins
- * @i: number of the entry
- *
- * Context: any.
- *
- * Return: the page, of a folio the first one, or NULL if there are not so many.
- */
-struct page *test_pins_page(const struct test_pins *pins, unsigned long i)
+static struct page *entry_page(const struct test_pins *pins, unsigned long i)
 {
 	const struct memfd_span *span;
 
-	if (i >= pins->nr)
-		return NULL;
 	if (pins->pages)
 		return pins->pages[i];
 	if (pins->folios)
@@ -245,6 +266,29 @@ struct page *test_pins_page(const struct test_pins *pins, unsigned long i)
 	span = memfd_pins_span(&pins->memfd_pins,
 			       memfd_pins_find(&pins->memfd_pins, i));
 	return pfn_to_page(span->pfn + i - span->index);
+}
+
+/**
+ * test_pins_get_page() - get a pinned page by its number
+ * @pins: the pins, ready for a call
+ * @i: number of the entry
+ *
+ * Context: process context, does not sleep.
+ *
+ * Return: the page, of a folio the first one, with a reference: the pin may go any
+ * time if an MMU notifier looks after it. NULL if there are not so many.
+ */
+struct page *test_pins_get_page(struct test_pins *pins, unsigned long i)
+{
+	struct page *page = NULL;
+
+	spin_lock(&pins->lock);
+	if (i < pins->nr) {
+		page = entry_page(pins, i);
+		get_page(page);
+	}
+	spin_unlock(&pins->lock);
+	return page;
 }
 
 /**

@@ -31,10 +31,11 @@ enum pin_test_call {
 	PIN_TEST_MEMFD_FOLIOS,
 };
 
-/* Of struct pin_test_range; none of them has a meaning for memfds. */
+/* Of struct pin_test_range, for the calls that take addresses */
 #define PIN_TEST_WRITE		(1 << 0)	/* FOLL_WRITE */
 #define PIN_TEST_LONGTERM	(1 << 1)	/* FOLL_LONGTERM */
 #define PIN_TEST_GET		(1 << 2)	/* FOLL_GET, which pin functions refuse */
+#define PIN_TEST_NOTIFY		(1 << 3)	/* unpin when the mapping changes */
 
 /**
  * struct pin_test_range - what is to be pinned, and how
@@ -63,8 +64,12 @@ struct pin_test_range {
  *	PIN_TEST_MEMFD_FOLIOS
  *
  * Long-term pins are charged to the caller. Errors are those of the function, and
- * EBUSY: the file has pins; EINVAL: unknown call or flags; EFAULT, EMSGSIZE: the
- * number of pages is none that the function can be given.
+ * EBUSY: the file has pins; EINVAL: unknown call or flags; EMSGSIZE: the number of
+ * pages is none that the function can be given.
+ *
+ * With PIN_TEST_NOTIFY, an MMU notifier looks after the range, and when the mapping
+ * of any part of it changes, all is unpinned: then there are no entries, and
+ * PIN_TEST_UNPIN only ends the notifier. Not for memfds and other processes.
  */
 struct pin_test_pin {
 	struct pin_test_range range;
@@ -72,7 +77,10 @@ struct pin_test_pin {
 	__u64 offset;
 };
 
-/* Of struct pin_test_page */
+/*
+ * Of struct pin_test_page. Where one PMD maps a folio, only its first page says that
+ * it is exclusive.
+ */
 #define PIN_TEST_PAGE_ZERO		(1 << 0)
 #define PIN_TEST_PAGE_ANON		(1 << 1)
 #define PIN_TEST_PAGE_EXCLUSIVE		(1 << 2)
