@@ -69,6 +69,20 @@ long pin_present_folios(struct file *memfd, loff_t start, loff_t end,
 #define pin_present_folios	memfd_pin_folios
 #endif
 
+/*
+ * GUP let long-term pins write to pages of files that are written back to a disk,
+ * behind the back of the filesystem. What can be swapped has none.
+ */
+static inline bool folio_allows_longterm_write(struct folio *folio)
+{
+#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 5, 0)
+	return !READ_ONCE(folio->mapping) || folio_test_anon(folio) ||
+	       folio_test_swapbacked(folio) || folio_test_hugetlb(folio);
+#else
+	return true;
+#endif
+}
+
 /* The name of a namespace of symbols became a string. */
 #if LINUX_VERSION_CODE < KERNEL_VERSION(6, 13, 0)
 #define COMPAT_IMPORT_NS(name)	MODULE_IMPORT_NS(name)
