@@ -15,29 +15,31 @@
 
 #define FILE_PAGES	64
 
-static const char image[] = "/tmp/mempinfd.img";
 static const char mount_point[] = "/tmp/mempinfd";
 
 static void undo(void)
 {
 	umount2(mount_point, MNT_DETACH);
 	rmdir(mount_point);
-	unlink(image);
+	igt_system_quiet("modprobe -r brd");
 }
 
-/* An ext4 on a device, or on a new file if that is what is named. */
 static int file_on_ext4(const char *device, const char *options)
 {
-	char command[256];
+	char command[64];
 	int fd;
 
 	undo();
+	igt_system_quiet("modprobe brd rd_nr=1 rd_size=32768");
+	igt_require_f(!access(device, F_OK), "no %s\n", device);
+	snprintf(command, sizeof(command), "mkfs.ext4 -q -F -b 4096 %s 32M",
+		 device);
+	igt_require_f(!igt_system_quiet(command), "failed: %s\n", command);
 	igt_assert_eq(mkdir(mount_point, 0700), 0);
-	snprintf(command, sizeof(command),
-		 "mkfs.ext4 -q -F %s 32M >/dev/null && mount -t ext4 -o %s %s %s",
-		 device, options, device, mount_point);
-	igt_require_f(!igt_system_quiet(command), "cannot mount an ext4 (%s)\n",
-		      options);
+	igt_require_f(!mount(device, mount_point, "ext4", 0, options),
+		      "cannot mount an ext4 (%s): %s\n", options,
+		      strerror(errno));
+
 	fd = open("/tmp/mempinfd/file", O_RDWR | O_CREAT | O_CLOEXEC, 0600);
 	igt_assert_lte(0, fd);
 	igt_assert_eq(posix_fallocate(fd, 0, pages(FILE_PAGES)), 0);
@@ -71,7 +73,7 @@ static void check_private(int fd, int file)
 
 static void test_file_shared(void)
 {
-	int fd = open_mempinfd(), file = file_on_ext4(image, "loop");
+	int fd = open_mempinfd(), file = file_on_ext4("/dev/ram0", "");
 
 	check_shared(fd, file, EFAULT);
 	close(file);
@@ -81,7 +83,7 @@ static void test_file_shared(void)
 
 static void test_file_private(void)
 {
-	int fd = open_mempinfd(), file = file_on_ext4(image, "loop");
+	int fd = open_mempinfd(), file = file_on_ext4("/dev/ram0", "");
 
 	check_private(fd, file);
 	close(file);

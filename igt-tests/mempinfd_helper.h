@@ -37,7 +37,7 @@ void unpin(int fd, const void *addr, uint64_t size);
 /* Private anonymous memory, not touched; at an address that 2 MiB divide */
 void *anon(size_t size);
 
-/* The page at an address, which must be present; and its KPF_ flags */
+/* The page at an address, which is read for it; and its KPF_ flags */
 uint64_t frame(const void *addr);
 uint64_t frame_flags(uint64_t frame);
 
