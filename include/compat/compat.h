@@ -11,6 +11,7 @@
 #include <linux/magic.h>
 #include <linux/mm.h>
 #include <linux/pagemap.h>
+#include <linux/sched/mm.h>
 #include <linux/version.h>
 
 #if LINUX_VERSION_CODE < KERNEL_VERSION(6, 3, 0)
@@ -67,6 +68,39 @@ long pin_present_folios(struct file *memfd, loff_t start, loff_t end,
 			pgoff_t *offset);
 #else
 #define pin_present_folios	memfd_pin_folios
+#endif
+
+#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 6, 0)
+/*
+ * For a long-term pin, GUP did not wait for user space to provide a page, and did
+ * not move a huge page of hugetlbfs, but failed with a warning. So have the pages
+ * brought in before by a pin of another kind, and fail without a warning. What
+ * lies within a PMD is hugetlbfs memory as a whole or not at all.
+ */
+static inline int compat_pin_user_pages_fast(unsigned long start, int nr,
+					     unsigned int flags,
+					     struct page **pages)
+{
+	unsigned int saved;
+	bool stuck;
+
+	if (flags & FOLL_LONGTERM) {
+		nr = min_t(unsigned long, nr,
+			   (PMD_SIZE - (start & ~PMD_MASK)) >> PAGE_SHIFT);
+		saved = memalloc_pin_save();
+		nr = pin_user_pages_fast(start, nr, flags & ~FOLL_LONGTERM,
+					 pages);
+		memalloc_pin_restore(saved);
+		if (nr <= 0)
+			return nr;
+		stuck = PageHuge(pages[0]) && is_zone_movable_page(pages[0]);
+		unpin_user_pages(pages, nr);
+		if (stuck)
+			return -ENOMEM;
+	}
+	return pin_user_pages_fast(start, nr, flags, pages);
+}
+#define pin_user_pages_fast	compat_pin_user_pages_fast
 #endif
 
 /*
