@@ -16,6 +16,7 @@
 #include <linux/mm.h>
 #include <linux/module.h>
 #include <linux/mutex.h>
+#include <linux/overflow.h>
 #include <linux/pin_account.h>
 #include <linux/rbtree.h>
 #include <linux/sched/mm.h>
@@ -83,19 +84,18 @@ static int compare_key(const void *key, const struct rb_node *node)
 static int get_range(struct pinned_range *range, const void __user *arg)
 {
 	struct mempinfd_range user;
+	unsigned long addr;
 	u64 end;
 
 	if (copy_from_user(&user, arg, sizeof(user)))
 		return -EFAULT;
-	if (!user.size || user.addr > ULONG_MAX)
-		return -EINVAL;
-	user.addr = untagged_addr((unsigned long)user.addr);
-	if (check_add_overflow(user.addr, user.size, &end) ||
+	if (!user.size || check_add_overflow(user.addr, user.size, &end) ||
 	    end > PAGE_MASK)
 		return -EINVAL;
+	addr = untagged_addr((unsigned long)user.addr);
 	range->mm = current->mm;
-	range->start = user.addr & PAGE_MASK;
-	range->end = PAGE_ALIGN(end);
+	range->start = addr & PAGE_MASK;
+	range->end = PAGE_ALIGN(addr + user.size);
 	return 0;
 }
 
