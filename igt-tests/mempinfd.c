@@ -46,6 +46,9 @@
  * Description: EEXIST for a range that shares a page with a pinned one, but not
  *              for its neighbours, nor through another open file
  *
+ * SUBTEST: compat
+ * Description: The ioctls of a 32-bit program
+ *
  * SUBTEST: other-mapping
  * Description: What one mapping has pinned is what another one reads and writes
  *
@@ -171,7 +174,8 @@
  * Description: Nothing stays pinned when the process ends
  *
  * SUBTEST: exit-shared
- * Description: It does when the descriptor is shared, and does not hinder others
+ * Description: Pins do when the descriptor is shared, but nothing else of the
+ *              process, and they do not hinder others
  *
  * SUBTEST: kill
  * Description: Nothing stays pinned when the process is killed
@@ -224,6 +228,9 @@
  *
  * SUBTEST: no-leak
  * Description: Thousands of descriptors and ranges leave no memory in use
+ *
+ * SUBTEST: no-leak-processes
+ * Description: Nor do the address spaces of processes that have pinned
  */
 #include <errno.h>
 #include <string.h>

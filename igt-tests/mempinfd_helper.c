@@ -7,6 +7,7 @@
 #include <fcntl.h>
 #include <inttypes.h>
 #include <linux/userfaultfd.h>
+#include <poll.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
@@ -219,7 +220,7 @@ int make_stall(void *addr, size_t size)
 		.mode = UFFDIO_REGISTER_MODE_MISSING,
 	};
 	struct uffdio_api api = { .api = UFFD_API };
-	int uffd = syscall(SYS_userfaultfd, O_CLOEXEC);
+	int uffd = syscall(SYS_userfaultfd, O_CLOEXEC | O_NONBLOCK);
 
 	igt_require_f(uffd >= 0, "no userfaultfd: %s\n", strerror(errno));
 	igt_assert_eq(ioctl(uffd, UFFDIO_API, &api), 0);
@@ -227,11 +228,16 @@ int make_stall(void *addr, size_t size)
 	return uffd;
 }
 
-/* To close the userfaultfd lets the one who waits go on. */
-void await_stall(int uffd)
+void await_stall(int uffd, int socket)
 {
+	struct pollfd fds[] = {
+		{ .fd = uffd, .events = POLLIN },
+		{ .fd = socket, .events = POLLIN },
+	};
 	struct uffd_msg message;
 
+	igt_assert_lt(0, poll(fds, ARRAY_SIZE(fds), -1));
+	igt_assert_f(fds[0].revents & POLLIN, "it ended\n");
 	igt_assert_eq(read(uffd, &message, sizeof(message)), sizeof(message));
 	igt_assert_eq(message.event, UFFD_EVENT_PAGEFAULT);
 }

@@ -51,8 +51,12 @@ void await(int socket);
 void send_fd(int socket, int fd);
 int receive_fd(int socket);
 
-/* A userfaultfd for a range: who touches it first waits until somebody acts */
+/*
+ * A userfaultfd for a range: who touches it first waits until the userfaultfd is
+ * closed. It is a failure if that one instead ends, and closes @socket's peer or
+ * writes to it.
+ */
 int make_stall(void *addr, size_t size);
-void await_stall(int uffd);
+void await_stall(int uffd, int socket);
 
 #endif

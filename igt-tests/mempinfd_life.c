@@ -281,16 +281,25 @@ static void test_exit(void)
 	igt_assert_eq_s64(pins_held(), pins);
 }
 
-/* The process ends, the descriptor does not: nobody but its close is left to unpin. */
+/*
+ * The process ends, the descriptor does not: nobody but its close is left to unpin.
+ * What else the process had mapped goes away with it.
+ */
 static void test_exit_shared(void)
 {
 	char *mem = anon(pages(NPAGES));
 	int64_t pins = pins_held();
 	int fd = open_mempinfd();
+	int memfd = unsealed_memfd(SHMEM, page_size());
 
-	igt_fork(child, 2)
+	igt_fork(child, 2) {
+		map_fd(memfd, page_size());
 		pin(fd, mem, pages(NPAGES));
+	}
 	igt_waitchildren();
+	/* A mapping that is left would not allow it. */
+	seal(memfd, F_SEAL_WRITE);
+	close(memfd);
 	igt_assert_eq_s64(pins_held() - pins, 2 * NPAGES);
 	igt_assert_eq(__unpin(fd, mem, pages(NPAGES)), -EINVAL);
 	pin(fd, mem, pages(NPAGES));
@@ -365,7 +374,7 @@ static void test_kill_pinning(void)
 	}
 	close(sockets[1]);
 	uffd = receive_fd(sockets[0]);
-	await_stall(uffd);
+	await_stall(uffd, sockets[0]);
 	igt_assert(pins_held() > pins);
 	igt_assert_eq_s64(charged(0), pages(count));
 	kill_and_wait(pid);

@@ -4,6 +4,7 @@
  */
 #include <errno.h>
 #include <inttypes.h>
+#include <linux/kernel-page-flags.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
@@ -216,7 +217,7 @@ static void test_shown(void)
 	int64_t bytes, folios;
 	int fd = open_mempinfd();
 
-	igt_assert_eq(madvise(mem, MIB(2), MADV_NOHUGEPAGE), 0);
+	igt_assert_eq(madvise(mem, MIB(4), MADV_NOHUGEPAGE), 0);
 	igt_assert(!find_owner(getpid(), &bytes, &folios));
 	pin(fd, mem, pages(100));
 	igt_assert(find_owner(getpid(), &bytes, &folios));
@@ -226,13 +227,18 @@ static void test_shown(void)
 	igt_assert(!find_owner(getpid(), &bytes, &folios));
 
 	/* A large folio is one, however many of its pages are pinned. */
-	close(unsealed_memfd(HUGE_2M, MIB(2)));
-	igt_assert(mmap(mem, MIB(2), PROT_READ | PROT_WRITE, MAP_PRIVATE |
-			MAP_ANONYMOUS | MAP_HUGETLB | MAP_FIXED, -1, 0) == mem);
-	pin(fd, mem, MIB(2));
+	set("/sys/kernel/mm/transparent_hugepage/enabled", "always");
+	unmap(mem, MIB(4));
+	mem = anon(MIB(4));
+	igt_assert_eq(madvise(mem, MIB(4), MADV_HUGEPAGE), 0);
+	memset(mem, 1, MIB(4));
+	igt_require_f(frame_flags(frame(mem)) &
+		      frame_flags(frame(mem + MIB(2))) & 1ULL << KPF_THP,
+		      "no transparent huge pages\n");
+	pin(fd, mem + page_size(), MIB(4) - page_size());
 	igt_assert(find_owner(getpid(), &bytes, &folios));
-	igt_assert_eq_s64(bytes, MIB(2));
-	igt_assert_eq_s64(folios, 1);
+	igt_assert_eq_s64(bytes, MIB(4) - page_size());
+	igt_assert_eq_s64(folios, 2);
 	close(fd);
 	unmap(mem, MIB(4));
 }

@@ -123,11 +123,17 @@ static void test_processes(void)
 	close(fd);
 }
 
+struct stalled {
+	int fd, socket, error;
+	char *mem;
+};
+
 static void *pin_thread(void *arg)
 {
-	struct worker *worker = arg;
+	struct stalled *stalled = arg;
 
-	worker->error = __pin(worker->fd, worker->mem, pages(NPAGES));
+	stalled->error = __pin(stalled->fd, stalled->mem, pages(NPAGES));
+	tell(stalled->socket);
 	return NULL;
 }
 
@@ -139,14 +145,16 @@ static void *pin_thread(void *arg)
 static void test_stalled(void)
 {
 	char *mem = anon(pages(NPAGES)), *other = anon(pages(NPAGES));
-	struct worker worker = { .fd = open_mempinfd(), .mem = mem };
 	int uffd = make_stall(mem + pages(8), pages(8));
+	int fd = open_mempinfd(), sockets[2];
 	int64_t pins = pins_held();
+	struct stalled stalled;
 	pthread_t thread;
-	int fd = worker.fd;
 
-	igt_assert_eq(pthread_create(&thread, NULL, pin_thread, &worker), 0);
-	await_stall(uffd);
+	make_sockets(sockets);
+	stalled = (struct stalled){ fd, sockets[1], 0, mem };
+	igt_assert_eq(pthread_create(&thread, NULL, pin_thread, &stalled), 0);
+	await_stall(uffd, sockets[0]);
 	igt_assert_eq(__pin(fd, mem, pages(NPAGES)), -EEXIST);
 	igt_assert_eq(__pin(fd, mem + pages(32), 1), -EEXIST);
 	igt_assert_eq(__unpin(fd, mem, pages(NPAGES)), -EINVAL);
@@ -161,12 +169,14 @@ static void test_stalled(void)
 
 	close(uffd);
 	igt_assert_eq(pthread_join(thread, NULL), 0);
-	igt_assert_eq(worker.error, 0);
+	igt_assert_eq(stalled.error, 0);
 	igt_assert_eq_s64(pins_held() - pins, NPAGES);
 	unpin(fd, mem, pages(NPAGES));
 	igt_assert_eq_s64(pins_held(), pins);
 	unmap(mem, pages(NPAGES));
 	unmap(other, pages(NPAGES));
+	close(sockets[0]);
+	close(sockets[1]);
 	close(fd);
 }
 
@@ -245,7 +255,8 @@ static void test_too_many_pins(void)
 	close(memfd);
 }
 
-#define CYCLES	4000
+#define CYCLES		4000
+#define PROCESSES	200
 
 /* Of two pages that do not follow each other, and of one that cannot be pinned. */
 static void use_once(char *mem)
@@ -260,34 +271,58 @@ static void use_once(char *mem)
 	close(fd);
 }
 
+static void use_often(char *mem)
+{
+	for (int i = 0; i < CYCLES; i++)
+		use_once(mem);
+}
+
+/* By many processes, none of which may stay behind. */
+static void use_in_children(char *mem)
+{
+	for (int i = 0; i < PROCESSES; i++) {
+		igt_fork(child, 1)
+			use_once(mem);
+		igt_waitchildren();
+	}
+}
+
 /*
- * Whatever is not freed, be it an object of 64 bytes, makes a difference after
- * thousands of times. To tell it from what others do meanwhile, the best of
- * several rounds counts.
+ * The least memory, in bytes, that is in use after @use_all and was not before.
+ * To tell it from what others do meanwhile, the best of several rounds counts.
  */
-static void test_no_leak(void)
+static int64_t find_leak(void (*use_all)(char *mem))
 {
 	int64_t lost, least = INT64_MAX;
-	char *mem = anon(pages(16)), *from;
+	char *mem = anon(pages(16));
 
-	/* In reverse, so that no page's frame follows that of the page before. */
-	for (from = mem + pages(15); from >= mem; from -= page_size())
-		*from = 1;
+	/* In reverse, so that the pages' frames do not follow each other. */
+	for (int i = 15; i >= 0; i--)
+		mem[pages(i)] = 1;
 	unmap(mem + pages(15), page_size());
-	for (int i = 0; i < CYCLES / 10; i++)
-		use_once(mem);
+	use_all(mem);
 	for (int round = 0; round < 3; round++) {
 		lost = free_memory();
-		for (int i = 0; i < CYCLES; i++)
-			use_once(mem);
+		use_all(mem);
 		lost -= free_memory();
 		if (lost < least)
 			least = lost;
-		igt_info("%d cycles took %lld KiB of memory\n", CYCLES,
-			 (long long)lost / 1024);
+		igt_info("%lld KiB of memory are lost\n", (long long)lost / 1024);
 	}
 	unmap(mem, pages(15));
-	igt_assert(least < 40 * CYCLES);
+	return least;
+}
+
+/* The smallest object that there is takes 64 bytes. */
+static void test_no_leak(void)
+{
+	igt_assert(find_leak(use_often) < 40 * CYCLES);
+}
+
+/* An address space takes more than a page. */
+static void test_no_leak_processes(void)
+{
+	igt_assert(find_leak(use_in_children) < (int64_t)pages(PROCESSES));
 }
 
 void mempinfd_stress_subtests(void)
@@ -308,4 +343,6 @@ void mempinfd_stress_subtests(void)
 		mempinfd_test(test_too_many_pins);
 	igt_subtest("no-leak")
 		mempinfd_test(test_no_leak);
+	igt_subtest("no-leak-processes")
+		mempinfd_test(test_no_leak_processes);
 }
