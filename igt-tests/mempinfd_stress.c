@@ -255,7 +255,7 @@ static void test_too_many_pins(void)
 	close(memfd);
 }
 
-#define CYCLES		4000
+#define CYCLES		16000
 #define PROCESSES	200
 
 /* Of two pages that do not follow each other, and of one that cannot be pinned. */
