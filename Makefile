@@ -59,7 +59,7 @@ install:	## install the modules on this machine (DKMS), with the switch and udev
 
 .PHONY: uninstall
 uninstall:	## undo "make install"
-	-modprobe -r udmabuf_pinfold
+	-modprobe -r mempinfd udmabuf_pinfold
 	-$(DKMS) remove pinfold/$(VERSION) --all
 	rm -rf $(DESTDIR)/usr/src/pinfold-$(VERSION)
 	rm -f $(DESTDIR)/usr/local/sbin/udmabuf-switch \

@@ -11,6 +11,7 @@
 #include <linux/magic.h>
 #include <linux/mm.h>
 #include <linux/pagemap.h>
+#include <linux/sched/mm.h>
 #include <linux/version.h>
 
 #if LINUX_VERSION_CODE < KERNEL_VERSION(6, 3, 0)
@@ -97,6 +98,53 @@ long pin_present_folios(struct file *memfd, loff_t start, loff_t end,
 #if LINUX_VERSION_CODE >= KERNEL_VERSION(7, 1, 0)
 #define page_is_fake_head(page)	false
 #endif
+
+#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 6, 0)
+/*
+ * For a long-term pin, GUP did not wait for user space to provide a page, and did
+ * not move a huge page of hugetlbfs, but failed with a warning. So have the pages
+ * brought in before by a pin of another kind, and fail without a warning. What
+ * lies within a PMD is hugetlbfs memory as a whole or not at all.
+ */
+static inline int compat_pin_user_pages_fast(unsigned long start, int nr,
+					     unsigned int flags,
+					     struct page **pages)
+{
+	unsigned int saved;
+	bool stuck;
+
+	if (flags & FOLL_LONGTERM) {
+		nr = min_t(unsigned long, nr,
+			   (PMD_SIZE - (start & ~PMD_MASK)) >> PAGE_SHIFT);
+		saved = memalloc_pin_save();
+		nr = pin_user_pages_fast(start, nr, flags & ~FOLL_LONGTERM,
+					 pages);
+		memalloc_pin_restore(saved);
+		if (nr <= 0)
+			return nr;
+		stuck = PageHuge(pages[0]) && is_zone_movable_page(pages[0]);
+		unpin_user_pages(pages, nr);
+		if (stuck)
+			return -ENOMEM;
+	}
+	return pin_user_pages_fast(start, nr, flags, pages);
+}
+#define pin_user_pages_fast	compat_pin_user_pages_fast
+#endif
+
+/*
+ * GUP let long-term pins write to pages of files that are written back to a disk,
+ * behind the back of the filesystem. What can be swapped has none.
+ */
+static inline bool folio_allows_longterm_write(struct folio *folio)
+{
+#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 5, 0)
+	return !READ_ONCE(folio->mapping) || folio_test_anon(folio) ||
+	       folio_test_swapbacked(folio) || folio_test_hugetlb(folio);
+#else
+	return true;
+#endif
+}
 
 /* The name of a namespace of symbols became a string. */
 #if LINUX_VERSION_CODE < KERNEL_VERSION(6, 13, 0)

@@ -22,7 +22,7 @@ BUILD = os.path.join(PROJECT, "build")
 FAILED = 125		# a status of ours, not of the command
 KVM_TIMEOUT = 40	# seconds; a guest that KVM can run needs five
 KERNELS = ("6.1", "6.12", "7.2")
-MODULES = ("mm/memfd_pin.ko", "mm/pin_test.ko",
+MODULES = ("mm/memfd_pin.ko", "mm/mempinfd.ko", "mm/pin_test.ko",
            "drivers/dma-buf/udmabuf_pinfold.ko")
 KERNELS_TO_COME = ("debug",)
 

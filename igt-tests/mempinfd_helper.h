@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What the mempinfd tests share: the device, memory of every kind and the frames
+ * behind it, and processes that talk to each other.
+ */
+#ifndef MEMPINFD_HELPER_H
+#define MEMPINFD_HELPER_H
+
+#include <linux/mempinfd.h>
+
+#include "pin_helper.h"
+
+/* An ordinary user, who has no capabilities. */
+#define USER	1000
+
+/*
+ * The subtests of each file. Each is run by mempinfd_test(), which fails it if it
+ * leaves a pinned page, a charge or an open descriptor behind.
+ */
+void mempinfd_test(void (*test)(void));
+
+void mempinfd_pin_subtests(void);
+void mempinfd_unpin_subtests(void);
+void mempinfd_reject_subtests(void);
+void mempinfd_file_subtests(void);
+void mempinfd_life_subtests(void);
+void mempinfd_limit_subtests(void);
+void mempinfd_stress_subtests(void);
+
+/* The ioctls: with __ they return a negative error, without it an error fails */
+int open_mempinfd(void);
+int __pin(int fd, const void *addr, uint64_t size);
+int __unpin(int fd, const void *addr, uint64_t size);
+void pin(int fd, const void *addr, uint64_t size);
+void unpin(int fd, const void *addr, uint64_t size);
+
+/* Private anonymous memory, not touched; at an address that 2 MiB divide */
+void *anon(size_t size);
+
+/* The page at an address, which is read for it; and its KPF_ flags */
+uint64_t frame(const void *addr);
+uint64_t frame_flags(uint64_t frame);
+
+/* Bytes that a user is charged for, whoever does it if @uid is -1 */
+int64_t charged(int uid);
+
+/* Processes connected by a socket pair; who waits for one that died, fails */
+void make_sockets(int sockets[2]);
+void tell(int socket);
+void await(int socket);
+void send_fd(int socket, int fd);
+int receive_fd(int socket);
+
+/*
+ * A userfaultfd for a range: who touches it first waits until the userfaultfd is
+ * closed. It is a failure if that one instead ends, and closes @socket's peer or
+ * writes to it.
+ */
+int make_stall(void *addr, size_t size);
+void await_stall(int uffd, int socket);
+
+#endif

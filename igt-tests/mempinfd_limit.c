@@ -1,0 +1,262 @@
+// SPDX-License-Identifier: MIT
+/*
+ * Who pays for the pins, and how many they may have.
+ */
+#include <errno.h>
+#include <inttypes.h>
+#include <linux/kernel-page-flags.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+
+#include "igt.h"
+#include "mempinfd_helper.h"
+
+#define PARAMETER(name)	"/sys/module/memfd_pin/parameters/" name
+
+/* Pages in the limit of 1 MiB that the tests set. */
+#define LIMIT		(MIB(1) / page_size())
+
+static void become_user(void)
+{
+	igt_assert_eq(setresuid(USER, USER, USER), 0);
+}
+
+static size_t count_present(char *mem, size_t count)
+{
+	unsigned char present[count];
+	size_t found = 0;
+
+	igt_assert_eq(mincore(mem, pages(count), present), 0);
+	for (size_t i = 0; i < count; i++)
+		found += present[i] & 1;
+	return found;
+}
+
+/* In one range and in several, through one open file and through another. */
+static void test_limit(void)
+{
+	int fd = open_mempinfd(), other = open_mempinfd();
+
+	set(PARAMETER("user_limit_mb"), "1");
+	igt_fork(child, 1) {
+		char *mem = anon(pages(2 * LIMIT));
+
+		become_user();
+		igt_assert_eq(__pin(fd, mem, pages(LIMIT + 1)), -ENOMEM);
+		igt_assert_eq(__pin(fd, mem, pages(LIMIT) + 1), -ENOMEM);
+		pin(fd, mem, pages(LIMIT));
+		igt_assert_eq(__pin(fd, mem + pages(LIMIT), 1), -ENOMEM);
+		igt_assert_eq(__pin(other, mem + pages(LIMIT), 1), -ENOMEM);
+		/* The same pages once more count once more. */
+		igt_assert_eq(__pin(other, mem, 1), -ENOMEM);
+
+		unpin(fd, mem, pages(LIMIT));
+		for (size_t i = 0; i < LIMIT; i++)
+			pin(i % 2 ? fd : other, mem + pages(2 * i), 1);
+		igt_assert_eq(__pin(fd, mem + pages(1), 1), -ENOMEM);
+		unpin(other, mem + pages(4), 1);
+		pin(fd, mem + pages(1), 1);
+		igt_assert_eq(__pin(fd, mem + pages(4), 1), -ENOMEM);
+	}
+	igt_waitchildren();
+	igt_assert_eq_s64(charged(USER), pages(LIMIT));
+	close(fd);
+	close(other);
+	igt_assert_eq_s64(charged(USER), 0);
+}
+
+/* What is too much is refused before a page of it is touched. */
+static void test_limit_before_work(void)
+{
+	int64_t acquired = vmstat("nr_foll_pin_acquired");
+	int fd = open_mempinfd();
+
+	set(PARAMETER("user_limit_mb"), "1");
+	igt_fork(child, 1) {
+		char *mem = anon(pages(LIMIT + 1));
+
+		become_user();
+		igt_assert_eq(__pin(fd, mem, pages(LIMIT + 1)), -ENOMEM);
+		igt_assert_eq(count_present(mem, LIMIT + 1), 0);
+	}
+	igt_waitchildren();
+	igt_assert_eq_s64(vmstat("nr_foll_pin_acquired"), acquired);
+	close(fd);
+}
+
+/* All of a user's processes have one limit, each user has its own. */
+static void test_limit_per_user(void)
+{
+	int fd = open_mempinfd();
+
+	set(PARAMETER("user_limit_mb"), "1");
+	igt_fork(child, 1) {
+		become_user();
+		pin(fd, anon(pages(LIMIT - 1)), pages(LIMIT - 1));
+	}
+	igt_waitchildren();
+	igt_fork(child, 1) {
+		char *mem = anon(pages(2));
+
+		become_user();
+		igt_assert_eq(__pin(fd, mem, pages(2)), -ENOMEM);
+		pin(fd, mem, pages(1));
+	}
+	igt_waitchildren();
+	igt_fork(child, 1) {
+		igt_assert_eq(setresuid(USER + 1, USER + 1, USER + 1), 0);
+		pin(fd, anon(pages(LIMIT)), pages(LIMIT));
+	}
+	igt_waitchildren();
+	igt_assert_eq_s64(charged(USER), pages(LIMIT));
+	igt_assert_eq_s64(charged(USER + 1), pages(LIMIT));
+	close(fd);
+	igt_assert_eq_s64(charged(USER), 0);
+	igt_assert_eq_s64(charged(USER + 1), 0);
+}
+
+/* Root is not limited, but counted. */
+static void test_unlimited(void)
+{
+	char *mem = anon(MIB(2));
+	int fd = open_mempinfd();
+
+	set(PARAMETER("user_limit_mb"), "1");
+	pin(fd, mem, MIB(2));
+	igt_assert_eq_s64(charged(0), MIB(2));
+	unpin(fd, mem, MIB(2));
+	igt_assert_eq_s64(charged(0), 0);
+	unmap(mem, MIB(2));
+	close(fd);
+}
+
+/* A call that fails for another reason costs nothing either. */
+static void test_charge_undone(void)
+{
+	int fd = open_mempinfd();
+
+	set(PARAMETER("user_limit_mb"), "1");
+	igt_fork(child, 1) {
+		char *mem = anon(pages(LIMIT));
+
+		unmap(mem + pages(LIMIT - 1), pages(1));
+		become_user();
+		for (int i = 0; i < 3; i++)
+			igt_assert_eq(__pin(fd, mem, pages(LIMIT)), -EFAULT);
+		pin(fd, mem, pages(LIMIT - 1));
+		igt_assert_eq(__pin(fd, mem, pages(1)), -EEXIST);
+		unpin(fd, mem, pages(LIMIT - 1));
+	}
+	igt_waitchildren();
+	igt_assert_eq_s64(charged(USER), 0);
+	close(fd);
+}
+
+/* Strict mode: like mlock(), with which it shares the limit. */
+static void test_strict(void)
+{
+	struct rlimit limit = { .rlim_cur = pages(8), .rlim_max = pages(8) };
+	int fd = open_mempinfd();
+
+	set(PARAMETER("strict"), "Y");
+	igt_fork(child, 1) {
+		char *mem = anon(pages(16));
+
+		igt_assert_eq(setrlimit(RLIMIT_MEMLOCK, &limit), 0);
+		become_user();
+		igt_assert_eq(__pin(fd, mem, pages(9)), -ENOMEM);
+		pin(fd, mem, pages(8));
+		igt_assert_eq(__pin(fd, mem + pages(8), 1), -ENOMEM);
+		unpin(fd, mem, pages(8));
+		pin(fd, mem + pages(8), pages(8));
+	}
+	igt_waitchildren();
+	/* The charge is the user's, not the process's. */
+	igt_fork(child, 1) {
+		char *mem = anon(page_size());
+
+		igt_assert_eq(setrlimit(RLIMIT_MEMLOCK, &limit), 0);
+		become_user();
+		igt_assert_eq(__pin(fd, mem, 1), -ENOMEM);
+	}
+	igt_waitchildren();
+	close(fd);
+	/* All of it is given back. */
+	fd = open_mempinfd();
+	igt_fork(child, 1) {
+		igt_assert_eq(setrlimit(RLIMIT_MEMLOCK, &limit), 0);
+		become_user();
+		pin(fd, anon(pages(8)), pages(8));
+	}
+	igt_waitchildren();
+	close(fd);
+}
+
+/* The table of owners: uid, pid, driver, bytes, folios and command. */
+static bool find_owner(pid_t pid, int64_t *bytes, int64_t *folios)
+{
+	char line[128], driver[32];
+	bool found = false;
+	FILE *file;
+	int owner;
+
+	file = fopen("/sys/kernel/debug/memfd_pin/owners", "r");
+	igt_require_f(file, "no debugfs\n");
+	while (!found && fgets(line, sizeof(line), file))
+		found = sscanf(line, "%*d %d %31s %" SCNd64 " %" SCNd64,
+			       &owner, driver, bytes, folios) == 4 &&
+			owner == pid && !strcmp(driver, "mempinfd");
+	fclose(file);
+	return found;
+}
+
+static void test_shown(void)
+{
+	char *mem = anon(MIB(4));
+	int64_t bytes, folios;
+	int fd = open_mempinfd();
+
+	igt_assert_eq(madvise(mem, MIB(4), MADV_NOHUGEPAGE), 0);
+	igt_assert(!find_owner(getpid(), &bytes, &folios));
+	pin(fd, mem, pages(100));
+	igt_assert(find_owner(getpid(), &bytes, &folios));
+	igt_assert_eq_s64(bytes, pages(100));
+	igt_assert_eq_s64(folios, 100);
+	unpin(fd, mem, pages(100));
+	igt_assert(!find_owner(getpid(), &bytes, &folios));
+
+	/* A large folio is one, however many of its pages are pinned. */
+	set("/sys/kernel/mm/transparent_hugepage/enabled", "always");
+	unmap(mem, MIB(4));
+	mem = anon(MIB(4));
+	igt_assert_eq(madvise(mem, MIB(4), MADV_HUGEPAGE), 0);
+	memset(mem, 1, MIB(4));
+	igt_require_f(frame_flags(frame(mem)) &
+		      frame_flags(frame(mem + MIB(2))) & 1ULL << KPF_THP,
+		      "no transparent huge pages\n");
+	pin(fd, mem + page_size(), MIB(4) - page_size());
+	igt_assert(find_owner(getpid(), &bytes, &folios));
+	igt_assert_eq_s64(bytes, MIB(4) - page_size());
+	igt_assert_eq_s64(folios, 2);
+	close(fd);
+	unmap(mem, MIB(4));
+}
+
+void mempinfd_limit_subtests(void)
+{
+	igt_subtest("limit")
+		mempinfd_test(test_limit);
+	igt_subtest("limit-before-work")
+		mempinfd_test(test_limit_before_work);
+	igt_subtest("limit-per-user")
+		mempinfd_test(test_limit_per_user);
+	igt_subtest("limit-not-for-root")
+		mempinfd_test(test_unlimited);
+	igt_subtest("limit-failed-pin")
+		mempinfd_test(test_charge_undone);
+	igt_subtest("limit-strict")
+		mempinfd_test(test_strict);
+	igt_subtest("limit-shown")
+		mempinfd_test(test_shown);
+}
