@@ -60,9 +60,9 @@ static void test_fallocated(int dev)
 	close(memfd);
 }
 
-static void test_holes(int dev)
+static void holes_survive(int dev, enum backing backing)
 {
-	int memfd = sealed_memfd(SHMEM, pages(NPAGES));
+	int memfd = sealed_memfd(backing, pages(NPAGES));
 
 	write_through_dmabuf(dev, memfd, NPAGES);
 	drop_caches();
@@ -70,14 +70,14 @@ static void test_holes(int dev)
 	close(memfd);
 }
 
+static void test_holes(int dev)
+{
+	holes_survive(dev, SHMEM);
+}
+
 static void test_holes_thp(int dev)
 {
-	int memfd = sealed_memfd(THP, pages(NPAGES));
-
-	write_through_dmabuf(dev, memfd, NPAGES);
-	drop_caches();
-	check_survivors(memfd, NPAGES);
-	close(memfd);
+	holes_survive(dev, THP);
 }
 
 /* Fallocated, written, read and untouched pages take turns. */

@@ -25,6 +25,8 @@
 #include <linux/uaccess.h>
 #include <uapi/linux/mempinfd.h>
 
+#include "pin_count.h"
+
 /* Pages that are pinned or released in one go: a page full of pointers. */
 #define BATCH		((unsigned long)(PAGE_SIZE / sizeof(struct page *)))
 
@@ -133,12 +135,8 @@ static struct run *last_run(struct pinned_range *range)
 /* May the pages of a folio be pinned, now that they are? */
 static int check_folio(struct folio *folio)
 {
-	/*
-	 * A page that is mapped at many addresses can be pinned a million times,
-	 * each time taking up to 1024 references: stop at half of what the count
-	 * can hold.
-	 */
-	if (folio_ref_count(folio) > INT_MAX / 2)
+	/* A page can be mapped, and pinned, at a million addresses. */
+	if (too_many_pins(folio))
 		return -ENOMEM;
 	return folio_allows_longterm_write(folio) ? 0 : -EFAULT;
 }

@@ -26,7 +26,8 @@ MODULES = ("mm/memfd_pin.ko", "mm/mempinfd.ko", "mm/pin_test.ko",
            "drivers/dma-buf/udmabuf_pinfold.ko")
 KERNELS_TO_COME = ("debug",)
 
-# What the kernel says when something is wrong with it.
+# What the kernel says when something is wrong with it; as in igt-tests/run, where
+# a call trace says nothing new.
 REPORTS = re.compile(
     rb"\bBUG\b|WARNING:|Oops:|Kernel panic|Call Trace:|refcount_t:|Bad page|"
     rb"general protection fault,|UBSAN:|KASAN:|KFENCE:|LOCKUP|"
