@@ -52,6 +52,10 @@ install:	## install the modules on this machine (DKMS), with the switch and udev
 	install -D tools/udmabuf-switch $(DESTDIR)/usr/local/sbin/udmabuf-switch
 	install -D -m 644 tools/70-pinfold.rules \
 		$(DESTDIR)/etc/udev/rules.d/70-pinfold.rules
+	install -D -m 644 include/uapi/linux/mempinfd.h \
+		$(DESTDIR)/usr/local/include/linux/mempinfd.h
+	install -D -m 644 Documentation/mempinfd.4 \
+		$(DESTDIR)/usr/local/share/man/man4/mempinfd.4
 	install -d $(DESTDIR)/etc/modules-load.d
 	echo udmabuf_pinfold >$(DESTDIR)/etc/modules-load.d/pinfold.conf
 	-udevadm control --reload
@@ -64,6 +68,8 @@ uninstall:	## undo "make install"
 	rm -rf $(DESTDIR)/usr/src/pinfold-$(VERSION)
 	rm -f $(DESTDIR)/usr/local/sbin/udmabuf-switch \
 		$(DESTDIR)/etc/udev/rules.d/70-pinfold.rules \
+		$(DESTDIR)/usr/local/include/linux/mempinfd.h \
+		$(DESTDIR)/usr/local/share/man/man4/mempinfd.4 \
 		$(DESTDIR)/etc/modules-load.d/pinfold.conf
 	-udevadm control --reload
 

@@ -340,7 +340,6 @@ static void test_compat(void)
 
 #endif
 
-/* What is pinned is the page in the file, for whoever writes and reads it. */
 /* All huge pages may be in movable memory then, see pin_all(). */
 static size_t without_hugetlb_if_movable(size_t count)
 {
@@ -349,6 +348,7 @@ static size_t without_hugetlb_if_movable(size_t count)
 	return find_movable(&zone, 1) ? count - 1 : count;
 }
 
+/* What is pinned is the page in the file, for whoever writes and reads it. */
 static void test_other_mapping(void)
 {
 	static const enum backing backings[] = { SHMEM, THP, HUGE_2M };
