@@ -96,7 +96,7 @@ long pin_present_folios(struct file *memfd, loff_t start, loff_t end,
 
 /* All tail pages have no references since the vmemmap optimisation was redone. */
 #if LINUX_VERSION_CODE >= KERNEL_VERSION(7, 1, 0)
-#define page_is_fake_head(page)	false
+#define page_is_fake_head(page)	((void)(page), false)
 #endif
 
 #if LINUX_VERSION_CODE < KERNEL_VERSION(6, 6, 0)
@@ -129,6 +129,7 @@ static inline int compat_pin_user_pages_fast(unsigned long start, int nr,
 	}
 	return pin_user_pages_fast(start, nr, flags, pages);
 }
+
 #define pin_user_pages_fast	compat_pin_user_pages_fast
 #endif
 
