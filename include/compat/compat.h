@@ -103,31 +103,47 @@ long pin_present_folios(struct file *memfd, loff_t start, loff_t end,
 /*
  * For a long-term pin, GUP did not wait for user space to provide a page, and did
  * not move a huge page of hugetlbfs, but failed with a warning. So have the pages
- * brought in before by a pin of another kind, and fail without a warning. What
- * lies within a PMD is hugetlbfs memory as a whole or not at all.
+ * brought in before, and fail without a warning. What lies within a PMD is
+ * hugetlbfs memory as a whole or not at all.
  */
+static inline int compat_pin_within_pmd(unsigned long start, int nr,
+					unsigned int flags, struct page **pages)
+{
+	unsigned int saved;
+	bool stuck;
+	int i;
+
+	saved = memalloc_pin_save();
+	nr = get_user_pages_fast(start, nr, flags & ~FOLL_LONGTERM, pages);
+	memalloc_pin_restore(saved);
+	if (nr <= 0)
+		return nr;
+	stuck = PageHuge(pages[0]) && is_zone_movable_page(pages[0]);
+	for (i = 0; i < nr; i++)
+		put_page(pages[i]);
+	return stuck ? -ENOMEM : pin_user_pages_fast(start, nr, flags, pages);
+}
+
 static inline int compat_pin_user_pages_fast(unsigned long start, int nr,
 					     unsigned int flags,
 					     struct page **pages)
 {
-	unsigned int saved;
-	bool stuck;
+	int done = 0, some, ret;
 
-	if (flags & FOLL_LONGTERM) {
-		nr = min_t(unsigned long, nr,
-			   (PMD_SIZE - (start & ~PMD_MASK)) >> PAGE_SHIFT);
-		saved = memalloc_pin_save();
-		nr = pin_user_pages_fast(start, nr, flags & ~FOLL_LONGTERM,
-					 pages);
-		memalloc_pin_restore(saved);
-		if (nr <= 0)
-			return nr;
-		stuck = PageHuge(pages[0]) && is_zone_movable_page(pages[0]);
-		unpin_user_pages(pages, nr);
-		if (stuck)
-			return -ENOMEM;
+	if (!(flags & FOLL_LONGTERM))
+		return pin_user_pages_fast(start, nr, flags, pages);
+	while (done < nr) {
+		some = min_t(unsigned long, nr - done,
+			     (PMD_SIZE - (start & ~PMD_MASK)) >> PAGE_SHIFT);
+		ret = compat_pin_within_pmd(start, some, flags, pages + done);
+		if (ret <= 0)
+			return done ?: ret;
+		done += ret;
+		start += (unsigned long)ret << PAGE_SHIFT;
+		if (ret < some)
+			break;
 	}
-	return pin_user_pages_fast(start, nr, flags, pages);
+	return done;
 }
 
 #define pin_user_pages_fast	compat_pin_user_pages_fast
