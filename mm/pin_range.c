@@ -39,25 +39,45 @@ int memfd_pin_get_seals(struct file *memfd)
 }
 EXPORT_SYMBOL_GPL(memfd_pin_get_seals);
 
-/* Make room for the chunk number @n. */
-static int add_chunk(struct memfd_pins *pins, unsigned long n)
+/* Make room for one chunk more in the list of chunks. */
+static int grow_list(struct memfd_pins *pins)
 {
-	unsigned long max = max(8UL, 2 * pins->max_chunks);
+	unsigned long max = max(4UL, 2 * pins->max_chunks);
 	struct memfd_span **chunks;
 
-	if (n == pins->max_chunks) {
-		chunks = kvcalloc(max, sizeof(*chunks), GFP_KERNEL_ACCOUNT);
-		if (!chunks)
-			return -ENOMEM;
-		if (n)
-			memcpy(chunks, pins->chunks, n * sizeof(*chunks));
-		kvfree(pins->chunks);
-		pins->chunks = chunks;
-		pins->max_chunks = max;
-	}
-	if (!pins->chunks[n])
-		pins->chunks[n] = kmalloc(PAGE_SIZE, GFP_KERNEL_ACCOUNT);
-	return pins->chunks[n] ? 0 : -ENOMEM;
+	chunks = kvcalloc(max, sizeof(*chunks), GFP_KERNEL_ACCOUNT);
+	if (!chunks)
+		return -ENOMEM;
+	if (pins->chunks)
+		memcpy(chunks, pins->chunks,
+		       pins->max_chunks * sizeof(*chunks));
+	kvfree(pins->chunks);
+	pins->chunks = chunks;
+	pins->max_chunks = max;
+	return 0;
+}
+
+/*
+ * Make room for more spans: the first chunk grows up to its size, so that a small
+ * buffer costs little, then there are further ones.
+ */
+static int add_room(struct memfd_pins *pins)
+{
+	unsigned long n = pins->max_spans / MEMFD_SPANS_PER_CHUNK;
+	unsigned long max = MEMFD_SPANS_PER_CHUNK;
+	struct memfd_span *chunk;
+
+	if (n == pins->max_chunks && grow_list(pins))
+		return -ENOMEM;
+	if (!n)
+		max = max(4UL, 4 * pins->max_spans);
+	chunk = krealloc(pins->chunks[n], max * sizeof(*chunk),
+			 GFP_KERNEL_ACCOUNT);
+	if (!chunk)
+		return -ENOMEM;
+	pins->chunks[n] = chunk;
+	pins->max_spans = n * MEMFD_SPANS_PER_CHUNK + max;
+	return 0;
 }
 
 /*
@@ -69,14 +89,17 @@ static inline struct memfd_span *add_span(struct memfd_pins *pins,
 					  unsigned long pfn, u32 index)
 {
 	unsigned long i = pins->nr_spans;
-	struct memfd_span *span = prev + 1;
+	struct memfd_span *span;
 
-	if (!prev || i % MEMFD_SPANS_PER_CHUNK == 0) {
-		if (i % MEMFD_SPANS_PER_CHUNK == 0 &&
-		    add_chunk(pins, i / MEMFD_SPANS_PER_CHUNK))
+	if (i == pins->max_spans) {
+		if (add_room(pins))
 			return NULL;
-		span = memfd_pins_span(pins, i);
+		prev = NULL;
 	}
+	if (prev && i % MEMFD_SPANS_PER_CHUNK)
+		span = prev + 1;
+	else
+		span = memfd_pins_span(pins, i);
 	span->pfn = pfn;
 	span->index = index;
 	span->nr = 0;

@@ -317,6 +317,5 @@ size_t test_pins_bytes(const struct test_pins *pins)
 	if (pins->pages || pins->folios)
 		return pins->nr * sizeof(void *);
 	return memfd_pins->max_chunks * sizeof(*memfd_pins->chunks) +
-	       DIV_ROUND_UP(memfd_pins->nr_spans, MEMFD_SPANS_PER_CHUNK) *
-	       PAGE_SIZE;
+	       memfd_pins->max_spans * sizeof(struct memfd_span);
 }

@@ -32,7 +32,8 @@ struct memfd_span {
  * struct memfd_pins - the pinned pages behind a buffer
  * @nr_pages: pages in the buffer
  * @nr_spans: spans in the buffer, in the order of their indices
- * @chunks: pages that hold MEMFD_SPANS_PER_CHUNK spans each
+ * @max_spans: spans that there is room for
+ * @chunks: arrays of MEMFD_SPANS_PER_CHUNK spans, the first one may be shorter
  * @max_chunks: entries allocated in @chunks
  * @charge: what is charged for the pages, at least @nr_pages
  * @dev: device number of the first range's filesystem, and
@@ -46,6 +47,7 @@ struct memfd_span {
 struct memfd_pins {
 	unsigned long nr_pages;
 	unsigned long nr_spans;
+	unsigned long max_spans;
 	struct memfd_span **chunks;
 	unsigned long max_chunks;
 	struct pin_charge charge;
