@@ -111,7 +111,8 @@ static void check_race(void (*adversary)(void), bool contents)
 	stop = false;
 	igt_assert_eq(pthread_create(&thread, NULL, adversary_thread,
 				     &adversary), 0);
-	for (int i = 2; i < LOOPS; i++) {
+	/* At a bad moment for each of them, nothing is there to be pinned. */
+	for (int i = 2; i < LOOPS || !pinned; i++) {
 		size_t count = 1 + i % 70, first = i * 7 % (NPAGES - count);
 		unsigned int flags = i % 2 ? PIN_TEST_WRITE : 0;
 		int64_t nr;
@@ -130,8 +131,7 @@ static void check_race(void (*adversary)(void), bool contents)
 	}
 	stop = true;
 	igt_assert_eq(pthread_join(thread, NULL), 0);
-	igt_info("%d of %d pins taken\n", pinned, LOOPS - 2);
-	igt_assert_lt(0, pinned);
+	igt_info("%d pins taken\n", pinned);
 	close(dev);
 	unmap(mem, pages(NPAGES));
 }

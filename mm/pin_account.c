@@ -51,7 +51,7 @@ struct pin_user {
 	kuid_t uid;
 	atomic_long_t nr_pages;
 	spinlock_t lock; /* owners, and that their last reference goes */
-	struct list_head owners;
+	DECLARE_HASHTABLE(owners, 6); /* by tgid */
 };
 
 /*
@@ -60,7 +60,7 @@ struct pin_user {
  * not exported by all kernels.
  */
 struct pin_owner {
-	struct list_head link;
+	struct hlist_node node;
 	refcount_t ref;
 	struct pin_user *user;
 	const struct cred *cred;
@@ -88,17 +88,21 @@ static struct pin_user *find_pin_user(kuid_t uid)
 /*
  * Whose pins the caller's are. A user can make a namespace with thousands of
  * other user IDs in it, all of which are that user's doing. Where root made the
- * namespace, they are users in their own right.
+ * namespace, for a container, they are the doing of the container's root.
  */
 static kuid_t charged_uid(void)
 {
 	const struct user_namespace *ns = current_user_ns();
+	kuid_t root;
 
 	if (ns == &init_user_ns)
 		return current_uid();
 	while (ns->parent != &init_user_ns)
 		ns = ns->parent;
-	return uid_eq(ns->owner, GLOBAL_ROOT_UID) ? current_uid() : ns->owner;
+	if (!uid_eq(ns->owner, GLOBAL_ROOT_UID))
+		return ns->owner;
+	root = make_kuid((struct user_namespace *)ns, 0);
+	return uid_valid(root) ? root : current_uid();
 }
 
 static struct pin_user *get_pin_user(void)
@@ -118,7 +122,7 @@ static struct pin_user *get_pin_user(void)
 	refcount_set(&user->ref, 1);
 	user->uid = uid;
 	spin_lock_init(&user->lock);
-	INIT_LIST_HEAD(&user->owners);
+	hash_init(user->owners);
 
 	spin_lock(&users_lock);
 	other = find_pin_user(uid);
@@ -152,7 +156,8 @@ static struct pin_owner *find_pin_owner(struct pin_user *user, const char *drive
 {
 	struct pin_owner *owner;
 
-	list_for_each_entry(owner, &user->owners, link)
+	hash_for_each_possible(user->owners, owner, node,
+			       (unsigned long)task_tgid(current))
 		if (owner->tgid == task_tgid(current) &&
 		    owner->cred->user == current_user() &&
 		    owner->driver == driver) {
@@ -191,7 +196,8 @@ static struct pin_owner *get_pin_owner(const char *driver)
 	spin_lock(&user->lock);
 	other = find_pin_owner(user, driver);
 	if (!other)
-		list_add_tail(&owner->link, &user->owners);
+		hash_add(user->owners, &owner->node,
+			 (unsigned long)owner->tgid);
 	spin_unlock(&user->lock);
 	if (!other)
 		return owner;
@@ -217,7 +223,7 @@ static void put_pin_owner(struct pin_owner *owner)
 	spin_lock(&user->lock);
 	last = refcount_dec_and_test(&owner->ref);
 	if (last)
-		list_del(&owner->link);
+		hash_del(&owner->node);
 	spin_unlock(&user->lock);
 	if (!last)
 		return;
@@ -378,13 +384,13 @@ static int owners_show(struct seq_file *m, void *unused)
 {
 	struct pin_owner *owner;
 	struct pin_user *user;
-	int bucket;
+	int bucket, i;
 
 	seq_puts(m, "uid pid driver bytes folios command\n");
 	rcu_read_lock();
 	hash_for_each_rcu(users, bucket, user, node) {
 		spin_lock(&user->lock);
-		list_for_each_entry(owner, &user->owners, link) {
+		hash_for_each(user->owners, i, owner, node) {
 			seq_printf(m, "%u %d %s %lu %lu ",
 				   from_kuid(&init_user_ns, user->uid),
 				   pid_nr(owner->tgid), owner->driver,

@@ -94,6 +94,12 @@ static int hugetlb_populate(struct file *memfd, pgoff_t index, pgoff_t last)
 		err = hugetlb_look(memfd, &index, last);
 		if (err != -ENOENT)
 			break;
+		/* Wait for the inode lock such that it can be ended. */
+		if (down_read_killable(&file_inode(memfd)->i_rwsem)) {
+			err = -EINTR;
+			break;
+		}
+		inode_unlock_shared(file_inode(memfd));
 		/* One byte: the page may end past i_size, which can be sealed. */
 		err = memfd->f_op->fallocate(memfd, FALLOC_FL_KEEP_SIZE,
 					     (loff_t)index << PAGE_SHIFT, 1);
@@ -145,7 +151,9 @@ static int check_pinned(struct folio *folio, struct address_space *mapping,
 		folio_unlock(folio);
 	}
 
-	if (folio->mapping != mapping || !folio_contains(folio, index) ||
+	/* The lock before what changes under it. */
+	smp_rmb();
+	if (READ_ONCE(folio->mapping) != mapping || !folio_contains(folio, index) ||
 	    !folio_test_uptodate(folio))
 		return -EAGAIN;
 

@@ -69,11 +69,12 @@ static inline void put_pin(struct folio *folio)
 
 /*
  * Counts pins for NR_FOLL_PIN_ACQUIRED or _RELEASED, as many as possible at once:
- * as long as they are of the same node.
+ * as long as they are of the same node. @total are all of them.
  */
 struct pin_counter {
 	enum node_stat_item item;
 	int nid;
+	unsigned int total;
 	long nr;
 };
 
@@ -91,6 +92,7 @@ static inline void count_pin(struct pin_counter *counter, struct folio *folio)
 		flush_pins(counter);
 		counter->nid = folio_nid(folio);
 	}
+	counter->total++;
 	counter->nr++;
 }
 

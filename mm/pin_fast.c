@@ -26,7 +26,8 @@
 static bool small_is_good(struct folio *folio, struct address_space *mapping,
 			  pgoff_t index)
 {
-	unsigned long flags = READ_ONCE(*folio_flags(folio, 0));
+	/* Before mapping and index, which change under the folio lock. */
+	unsigned long flags = smp_load_acquire(folio_flags(folio, 0));
 
 	return (flags & FLAGS_LOOKED_AT) == FLAGS_GOOD &&
 	       folio->mapping == mapping && folio->index == index &&
@@ -36,7 +37,8 @@ static bool small_is_good(struct folio *folio, struct address_space *mapping,
 static bool large_is_good(struct folio *folio, struct address_space *mapping,
 			  pgoff_t index, unsigned int shift)
 {
-	unsigned long flags = READ_ONCE(*folio_flags(folio, 0));
+	/* Before mapping and index, which change under the folio lock. */
+	unsigned long flags = smp_load_acquire(folio_flags(folio, 0));
 
 	return (flags & FLAGS_LOOKED_AT) == (FLAGS_GOOD | BIT(PG_head)) &&
 	       !folio_contain_hwpoisoned_page(folio) &&
@@ -187,7 +189,7 @@ void unpin_fast(unsigned long pfn, unsigned long end, bool dirty,
 		}
 		count_pin(counter, folio);
 		put_pin(folio);
-		if (counter->nr % PIN_BATCH == 0)
+		if (counter->total % PIN_BATCH == 0)
 			cond_resched();
 	}
 }

@@ -69,6 +69,24 @@ static void refs_to_pins(struct page **pages, int nr)
 }
 
 /*
+ * By hand, too: unpin_user_pages() of a debug kernel insists on pages that the
+ * process has for itself, and those that it has not are what is let go here.
+ */
+static void undo_pins(struct page **pages, int nr)
+{
+	struct folio *folio;
+	int i;
+
+	for (i = 0; i < nr; i++) {
+		if (is_zero_page(pages[i]))
+			continue;
+		folio = page_folio(pages[i]);
+		mod_node_page_state(folio_pgdat(folio), NR_FOLL_PIN_RELEASED, 1);
+		put_pin(folio);
+	}
+}
+
+/*
  * An anonymous page that others have too is replaced when one of them writes. That
  * it is not shared is said by the page itself, or, where one PMD maps all of a
  * folio, only by the folio's first page.
@@ -128,7 +146,7 @@ static int pin_some(unsigned long start, int nr, unsigned int gup_flags,
 	if (read_seqcount_retry(&mm->write_protect_seq, seq))
 		good = 0;
 
-	unpin_user_pages(pages + good, nr - good);
+	undo_pins(pages + good, nr - good);
 	return good;
 }
 

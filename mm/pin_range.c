@@ -169,7 +169,9 @@ EXPORT_SYMBOL_GPL(memfd_pins_charge);
  * * -ENOMEM: no memory, no huge page, a folio could not be migrated out of
  *   movable memory, or it is pinned too many times
  * * -ENOSPC: the filesystem is full
- * * -EIO: memory failure in the range, or swap could not be read
+ * * -EIO: memory failure in a folio of the range, or swap could not be read
+ * * -EACCES: only before 6.11: a folio has to be migrated, and @memfd is not open
+ *   for reading
  * * -EAGAIN: the file was changed under the range too often
  * * -EINTR: fatal signal
  * * -ERESTARTSYS: signal while a huge page was to be allocated

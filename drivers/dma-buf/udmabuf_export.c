@@ -175,6 +175,12 @@ static struct sg_table *udmabuf_map(struct dma_buf_attachment *attachment,
 	dma_sync_sgtable_for_device(a->dev, sgt, dir);
 
 	mutex_lock(&ubuf->lock);
+	if (a->sgt) {
+		/* Two at once: only 6.1 lets them. */
+		mutex_unlock(&ubuf->lock);
+		free_mapping(a->dev, sgt, dir);
+		return a->sgt;
+	}
 	a->sgt = sgt;
 	a->dir = dir;
 	mutex_unlock(&ubuf->lock);

@@ -25,7 +25,8 @@ static unsigned long map_for_gup(struct file *memfd, loff_t base,
 	if (addr == -EPERM)
 		addr = vm_mmap(memfd, 0, len, PROT_READ,
 			       MAP_PRIVATE | MAP_NORESERVE, base);
-	return addr;
+	/* The limit of locked memory, where mlockall() is in force. */
+	return addr == -EAGAIN ? -ENOMEM : addr;
 }
 
 /*

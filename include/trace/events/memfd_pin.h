@@ -95,7 +95,7 @@ TRACE_EVENT(memfd_pin_limit,
 	),
 	TP_fast_assign(
 		__entry->uid = __kuid_val(uid);
-		strscpy(__entry->driver, driver, sizeof(__entry->driver));
+		strscpy_pad(__entry->driver, driver, sizeof(__entry->driver));
 		__entry->pages = pages;
 		__entry->limit = limit;
 		__entry->result = result;
