@@ -223,7 +223,11 @@ static void check_offline(int dev, enum backing backing)
 	dmabuf = create(dev, memfd, 0, SIZE);
 	buf = map_fd(dmabuf, SIZE);
 
+	/* It has no page of the memfd any more, but maybe others. */
+	igt_assert_eq(count_movable(mem, NPAGES), 0);
 	err = offline_block(block, 60);
+	igt_require_f(err != -EBUSY, "memory%llu is in use by others, too\n",
+		      (unsigned long long)block);
 	igt_assert_f(!err, "memory%llu: %s\n", (unsigned long long)block,
 		     strerror(-err));
 	igt_assert_eq(count_filled(buf, 0, NPAGES, 1), NPAGES);
