@@ -2,8 +2,8 @@
 /*
  * udmabuf - dma-bufs made of memfd memory
  *
- * What devices, mappings and the CPU do with such a dma-buf, in the order in
- * which it lives. Everything walks or searches the list of pinned spans.
+ * What devices and the CPU do with such a dma-buf, in the order in which it
+ * lives. Everything walks or searches the list of pinned spans.
  */
 #include <linux/dma-buf.h>
 #include <linux/dma-mapping.h>
@@ -18,22 +18,6 @@
 #include <uapi/linux/fcntl.h>
 
 #include "udmabuf.h"
-
-/**
- * struct udmabuf - what a dma-buf of ours is made of
- * @pins: the pages
- * @lock: protects @attachments, the change of their mappings, and @writers;
- *	taken inside dma_resv (which 6.1 does not hold when it maps), nothing is
- *	taken inside it
- * @attachments: list of struct udmabuf_attachment
- * @writers: CPU accesses in progress that may write
- */
-struct udmabuf {
-	struct memfd_pins pins;
-	struct mutex lock; /* attachments, writers */
-	struct list_head attachments;
-	unsigned int writers;
-};
 
 /**
  * struct udmabuf_attachment - a device that uses the buffer
@@ -282,36 +266,6 @@ static int udmabuf_end_cpu_access(struct dma_buf *dmabuf,
 		cond_resched();
 	}
 	mutex_unlock(&ubuf->lock);
-	return 0;
-}
-
-static vm_fault_t udmabuf_fault(struct vm_fault *vmf)
-{
-	struct udmabuf *ubuf = vmf->vma->vm_private_data;
-	const struct memfd_span *span;
-
-	if (vmf->pgoff >= ubuf->pins.nr_pages)
-		return VM_FAULT_SIGBUS;
-
-	span = memfd_pins_span(&ubuf->pins,
-			       memfd_pins_find(&ubuf->pins, vmf->pgoff));
-	return vmf_insert_pfn(vmf->vma, vmf->address,
-			      span->pfn + (vmf->pgoff - span->index));
-}
-
-static const struct vm_operations_struct udmabuf_vm_ops = {
-	.fault = udmabuf_fault,
-};
-
-static int udmabuf_mmap(struct dma_buf *dmabuf, struct vm_area_struct *vma)
-{
-	/* The core has checked that the range lies inside the dma-buf. */
-	if (!(vma->vm_flags & VM_MAYSHARE))
-		return -EINVAL;
-
-	vma->vm_ops = &udmabuf_vm_ops;
-	vma->vm_private_data = dmabuf->priv;
-	vm_flags_set(vma, VM_PFNMAP | VM_DONTEXPAND | VM_DONTDUMP);
 	return 0;
 }
 
