@@ -33,8 +33,8 @@ check:		## run every test: sparse, checkpatch, IGT and Linux's own, on 6.12 in a
 	tools/check 6.12
 
 .PHONY: check-all
-check-all:	## the same on 6.1, 6.12 and 7.2
-	tools/check 6.12 6.1 7.2
+check-all:	## the same on 6.1, 6.12 and 7.x
+	tools/check 6.12 6.1 7.x
 
 # DKMS builds for the running kernel, and again after each kernel update.
 # DKMSFLAGS: other folders than the system's, for a trial.
