@@ -363,6 +363,40 @@ void pin_uncharge(struct pin_charge *charge)
 }
 EXPORT_SYMBOL_GPL(pin_uncharge);
 
+/**
+ * pin_account_query() - what the caller has pinned, and may pin
+ * @nr_pages: returns the pages charged to the caller's user
+ * @available: returns the pages that pin_charge() would accept now, ULONG_MAX if the
+ *	caller is not limited
+ *
+ * Context: process context, does not sleep.
+ */
+void pin_account_query(unsigned long *nr_pages, unsigned long *available)
+{
+	unsigned long limit = user_limit(), locked;
+	struct pin_user *user;
+
+	rcu_read_lock();
+	user = find_pin_user(charged_uid());
+	rcu_read_unlock();
+	*nr_pages = user ? atomic_long_read(&user->nr_pages) : 0;
+	if (user)
+		put_pin_user(user);
+
+	*available = ULONG_MAX;
+	if (capable(CAP_IPC_LOCK))
+		return;
+	if (limit != LONG_MAX)
+		*available = limit - min(limit, *nr_pages);
+	limit = rlimit(RLIMIT_MEMLOCK);
+	if (READ_ONCE(strict) && limit != RLIM_INFINITY) {
+		limit >>= PAGE_SHIFT;
+		locked = atomic_long_read(&current_user()->locked_vm);
+		*available = min(*available, limit - min(limit, locked));
+	}
+}
+EXPORT_SYMBOL_GPL(pin_account_query);
+
 static int users_show(struct seq_file *m, void *unused)
 {
 	unsigned long limit = user_limit();

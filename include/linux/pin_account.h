@@ -27,5 +27,6 @@ int pin_charge(struct pin_charge *charge, const char *driver,
 	       unsigned long nr_pages);
 void pin_charge_folios(struct pin_charge *charge, unsigned long nr_folios);
 void pin_uncharge(struct pin_charge *charge);
+void pin_account_query(unsigned long *nr_pages, unsigned long *available);
 
 #endif /* _LINUX_PIN_ACCOUNT_H */
