@@ -172,13 +172,14 @@ static void test_count_over_limit(int dev)
 
 static void test_size_over_limit(int dev)
 {
-	uint64_t limit = MIB(module_attribute(dev, "parameters/size_limit_mb"));
+	const uint64_t limit = MIB(64);
 	int memfd = sealed_memfd(SHMEM, limit + UNIT), dmabuf;
 	struct udmabuf_create_item items[] = {
 		{ .memfd = memfd, .offset = 0, .size = limit },
 		{ .memfd = memfd, .offset = 0, .size = page_size() },
 	};
 
+	set_module_attribute(dev, "parameters/size_limit_mb", limit / MIB(1));
 	igt_assert_eq(__create(dev, memfd, 0, limit + page_size()), -EINVAL);
 	igt_assert_eq(__create_list(dev, 2, items, 0), -EINVAL);
 	/* The sum of these wraps around to one page. */

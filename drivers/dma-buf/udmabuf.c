@@ -8,123 +8,263 @@
 #include <linux/dma-buf.h>
 #include <linux/file.h>
 #include <linux/fs.h>
+#include <linux/hugetlb.h>
 #include <linux/memfd_pin.h>
 #include <linux/miscdevice.h>
 #include <linux/module.h>
+#include <linux/mount.h>
+#include <linux/pin_account.h>
+#include <linux/sched/signal.h>
 #include <linux/slab.h>
 #include <linux/string.h>
 #include <linux/uaccess.h>
+#include <uapi/linux/dma-buf.h>
 #include <uapi/linux/fcntl.h>
-#include <uapi/linux/udmabuf.h>
+#include <uapi/linux/udmabuf_ext.h>
 
 #include "udmabuf.h"
 
-static unsigned int list_limit = 1024;
+static unsigned int list_limit = 16384;
 module_param(list_limit, uint, 0644);
-MODULE_PARM_DESC(list_limit, "Most entries of a UDMABUF_CREATE_LIST (default 1024)");
+MODULE_PARM_DESC(list_limit, "Most entries of a list (default 16384)");
 
-static unsigned int size_limit_mb = 64;
+static unsigned int size_limit_mb;
 module_param(size_limit_mb, uint, 0644);
-MODULE_PARM_DESC(size_limit_mb, "Largest size of a dma-buf in MiB (default 64)");
+MODULE_PARM_DESC(size_limit_mb,
+		 "Most MiB of a dma-buf; 0: only what its user may pin (default 0)");
 
 static bool allow_readonly;
 module_param(allow_readonly, bool, 0644);
 MODULE_PARM_DESC(allow_readonly,
 		 "Accept memfds that the caller can only read or only write (default N)");
 
-static int check_seals(struct file *memfd)
+unsigned int udmabuf_readonly_attach = UDMABUF_ATTACH_IOMMU;
+module_param_named(readonly_attach, udmabuf_readonly_attach, uint, 0644);
+MODULE_PARM_DESC(readonly_attach,
+		 "Devices that may attach to read-only dma-bufs: 0 none, 1 those behind an IOMMU, 2 all (default 1)");
+
+#define SUPPORTED_FLAGS	(UDMABUF_FLAGS_CLOEXEC | UDMABUF_FLAGS_READONLY | \
+			 UDMABUF_FLAGS_UNSEALED)
+
+/**
+ * struct udmabuf_mount - a mount that has to outlive pinned pages
+ * @next: the next one
+ * @mnt: the mount
+ */
+struct udmabuf_mount {
+	struct udmabuf_mount *next;
+	struct vfsmount *mnt;
+};
+
+static unsigned long size_limit(void)
+{
+	unsigned long mb = READ_ONCE(size_limit_mb);
+
+	return mb ? min(mb << (20 - PAGE_SHIFT), (unsigned long)U32_MAX) : U32_MAX;
+}
+
+static int check_seals(struct file *memfd, unsigned int flags)
 {
 	int seals = memfd_pin_get_seals(memfd);
 
 	if (seals < 0)
 		return -EBADFD;
-	if (!(seals & F_SEAL_SHRINK) ||
-	    (seals & (F_SEAL_WRITE | F_SEAL_FUTURE_WRITE)))
+	if (!(seals & F_SEAL_SHRINK) && !(flags & UDMABUF_FLAGS_UNSEALED))
+		return -EINVAL;
+	if (seals & (F_SEAL_WRITE | F_SEAL_FUTURE_WRITE) &&
+	    !(flags & UDMABUF_FLAGS_READONLY))
 		return -EINVAL;
 	return 0;
 }
 
-/* Append one entry of the list to the buffer. */
-static int add_item(struct memfd_pins *pins,
-		    const struct udmabuf_create_item *item)
+/*
+ * What can be done through the dma-buf, the caller must be able to do with the
+ * file: to read, and to write anywhere.
+ */
+static int check_mode(struct file *memfd, unsigned int flags)
 {
-	const fmode_t both = FMODE_READ | FMODE_WRITE;
-	struct file *memfd;
-	int err;
+	fmode_t need = FMODE_READ;
 
-	memfd = fget(item->memfd);
-	if (!memfd)
-		return -EBADFD;
-
-	err = check_seals(memfd);
-	if (err)
-		goto out_put;
-	/* Through the dma-buf the pages can be read as well as written. */
-	if ((memfd->f_mode & both) != both && !READ_ONCE(allow_readonly)) {
-		err = -EACCES;
-		goto out_put;
+	if (!(flags & UDMABUF_FLAGS_READONLY)) {
+		need |= FMODE_WRITE;
+		if (IS_APPEND(file_inode(memfd)))
+			return -EACCES;
 	}
-	/* Sizes were checked; what wraps around here ends before it starts. */
-	err = memfd_pin_range(pins, memfd, item->offset,
-			      item->offset + item->size - 1);
-	if (err)
-		goto out_put;
-
-	/* F_SEAL_WRITE from now on sees the pins; one that came before shows. */
-	err = -EINTR;
-	if (down_read_killable(&file_inode(memfd)->i_rwsem))
-		goto out_put;
-	err = check_seals(memfd);
-	inode_unlock_shared(file_inode(memfd));
-out_put:
-	fput(memfd);
-	return err;
+	if ((memfd->f_mode & need) == need)
+		return 0;
+	return flags || !READ_ONCE(allow_readonly) ? -EACCES : 0;
 }
 
 /*
- * Returns the new dma-buf's descriptor or a negative error. What is wrong with
- * the numbers is told before anything is pinned.
+ * A mount of hugetlbfs that has a size or a reservation counts its pages until they
+ * are free, wherever they are by then. If it went before that, the last one of
+ * them would be counted in freed memory.
  */
-static int udmabuf_create(u32 flags, u32 count,
-			  const struct udmabuf_create_item *list)
+static int hold_mount(struct udmabuf *ubuf, struct file *memfd)
 {
-	u64 limit = (u64)READ_ONCE(size_limit_mb) << (20 - PAGE_SHIFT);
-	struct memfd_pins pins = {};
+	struct vfsmount *mnt = memfd->f_path.mnt;
+	struct udmabuf_mount *mount;
+
+	if (!is_file_hugepages(memfd) || !HUGETLBFS_SB(mnt->mnt_sb)->spool ||
+	    (ubuf->mounts && ubuf->mounts->mnt == mnt))
+		return 0;
+	mount = kmalloc(sizeof(*mount), GFP_KERNEL_ACCOUNT);
+	if (!mount)
+		return -ENOMEM;
+	mount->mnt = mntget(mnt);
+	mount->next = ubuf->mounts;
+	ubuf->mounts = mount;
+	return 0;
+}
+
+/*
+ * Append slices of one file to the buffer. Those that follow each other in the file
+ * are pinned as one, so that a folio is pinned once and not once for each.
+ */
+static int add_slices(struct udmabuf *ubuf, struct file *memfd,
+		      const struct udmabuf_create_item *list, u32 count)
+{
+	u64 start, size;
+	int err;
+	u32 i;
+
+	err = check_seals(memfd, ubuf->flags);
+	if (!err)
+		err = check_mode(memfd, ubuf->flags);
+	if (!err)
+		err = hold_mount(ubuf, memfd);
+	if (err)
+		return err;
+
+	for (i = 0; i < count;) {
+		start = list[i].offset;
+		size = list[i++].size;
+		while (i < count && size && list[i].size &&
+		       list[i].offset == start + size)
+			size += list[i++].size;
+		/* Sizes were checked; what wraps around here ends before it starts. */
+		err = memfd_pin_range(&ubuf->pins, memfd, start, start + size - 1);
+		if (err)
+			return err;
+		if (fatal_signal_pending(current))
+			return -EINTR;
+		cond_resched();
+	}
+
+	/* F_SEAL_WRITE from now on sees the pins; one that came before shows. */
+	if (down_read_killable(&file_inode(memfd)->i_rwsem))
+		return -EINTR;
+	err = check_seals(memfd, ubuf->flags);
+	inode_unlock_shared(file_inode(memfd));
+	return err;
+}
+
+static int add_all(struct udmabuf *ubuf, const struct udmabuf_create_item *list,
+		   u32 count, char name[DMA_BUF_NAME_LEN])
+{
+	struct file *memfd;
+	u32 i, nr;
+	int err;
+
+	for (i = 0; i < count; i += nr) {
+		for (nr = 1; i + nr < count; nr++)
+			if (list[i + nr].memfd != list[i].memfd)
+				break;
+		memfd = fget(list[i].memfd);
+		if (!memfd)
+			return -EBADFD;
+		err = add_slices(ubuf, memfd, list + i, nr);
+		if (!err && !i)
+			snprintf(name, DMA_BUF_NAME_LEN, "%pD", memfd);
+		fput(memfd);
+		if (err)
+			return err;
+	}
+	return 0;
+}
+
+/**
+ * udmabuf_free() - release a buffer that has no dma-buf, or no longer
+ * @ubuf: the buffer
+ * @dirty: whether anybody may have written to it
+ *
+ * Context: may sleep.
+ */
+void udmabuf_free(struct udmabuf *ubuf, bool dirty)
+{
+	struct udmabuf_mount *mount;
+
+	memfd_pins_release(&ubuf->pins, dirty);
+	while (ubuf->mounts) {
+		mount = ubuf->mounts;
+		ubuf->mounts = mount->next;
+		mntput(mount->mnt);
+		kfree(mount);
+		cond_resched();
+	}
+	mutex_destroy(&ubuf->lock);
+	kfree(ubuf);
+}
+
+/*
+ * Returns a new dma-buf or an ERR_PTR. What is wrong with the numbers is told before
+ * anything is pinned. @flags are UDMABUF_FLAGS_READONLY and UDMABUF_FLAGS_UNSEALED.
+ */
+static struct dma_buf *udmabuf_create(unsigned int flags, u32 count,
+				      const struct udmabuf_create_item *list)
+{
+	char name[DMA_BUF_NAME_LEN];
 	struct dma_buf *dmabuf;
+	struct udmabuf *ubuf;
 	u64 nr_pages = 0;
-	int ret;
+	int err;
 	u32 i;
 
 	for (i = 0; i < count; i++) {
 		if (!IS_ALIGNED(list[i].offset | list[i].size, PAGE_SIZE))
-			return -EINVAL;
+			return ERR_PTR(-EINVAL);
 		nr_pages += list[i].size >> PAGE_SHIFT;
-		if (nr_pages > limit)
-			return -EINVAL;
+		if (nr_pages > size_limit())
+			return ERR_PTR(-EINVAL);
 	}
-	ret = memfd_pins_charge(&pins, "udmabuf", nr_pages);
-	if (ret)
-		return ret;
+	ubuf = kzalloc(sizeof(*ubuf), GFP_KERNEL_ACCOUNT);
+	if (!ubuf)
+		return ERR_PTR(-ENOMEM);
+	mutex_init(&ubuf->lock);
+	INIT_LIST_HEAD(&ubuf->attachments);
+	ubuf->flags = flags;
+	ubuf->pid = task_tgid_nr(current);
+	ubuf->uid = current_uid();
 
-	for (i = 0; i < count; i++) {
-		ret = add_item(&pins, &list[i]);
-		if (ret)
-			goto err_release;
-	}
-	dmabuf = udmabuf_export(&pins);
-	if (IS_ERR(dmabuf)) {
-		ret = PTR_ERR(dmabuf);
-		goto err_release;
-	}
+	err = memfd_pins_charge(&ubuf->pins, "udmabuf", nr_pages);
+	if (!err)
+		err = add_all(ubuf, list, count, name);
+	dmabuf = err ? ERR_PTR(err) : udmabuf_export(ubuf, name);
+	if (IS_ERR(dmabuf))
+		udmabuf_free(ubuf, false);
+	return dmabuf;
+}
 
-	ret = dma_buf_fd(dmabuf, flags & UDMABUF_FLAGS_CLOEXEC ? O_CLOEXEC : 0);
-	if (ret < 0)
+/* The list of a request, to be freed by kvfree(), or an ERR_PTR. */
+static struct udmabuf_create_item *copy_list(void __user *from, u32 count)
+{
+	if (!count || count > READ_ONCE(list_limit) ||
+	    count > INT_MAX / sizeof(struct udmabuf_create_item))
+		return ERR_PTR(-EINVAL);
+	return vmemdup_user(from, count * sizeof(struct udmabuf_create_item));
+}
+
+/* Returns the new dma-buf's descriptor. Flags that are unknown are ignored. */
+static int install(struct dma_buf *dmabuf, u32 flags)
+{
+	int fd;
+
+	if (IS_ERR(dmabuf))
+		return PTR_ERR(dmabuf);
+	fd = dma_buf_fd(dmabuf, flags & UDMABUF_FLAGS_CLOEXEC ? O_CLOEXEC : 0);
+	if (fd < 0)
 		dma_buf_put(dmabuf);
-	return ret;
-
-err_release:
-	memfd_pins_release(&pins, false);
-	return ret;
+	return fd;
 }
 
 static int ioctl_create(void __user *arg)
@@ -137,27 +277,85 @@ static int ioctl_create(void __user *arg)
 	item.memfd = create.memfd;
 	item.offset = create.offset;
 	item.size = create.size;
-	return udmabuf_create(create.flags, 1, &item);
+	return install(udmabuf_create(0, 1, &item), create.flags);
 }
 
 static int ioctl_create_list(void __user *arg)
 {
 	struct udmabuf_create_item *list;
 	struct udmabuf_create_list head;
-	int ret;
+	int fd;
 
 	if (copy_from_user(&head, arg, sizeof(head)))
 		return -EFAULT;
-	if (!head.count || head.count > READ_ONCE(list_limit) ||
-	    head.count > INT_MAX / sizeof(*list))
-		return -EINVAL;
-
-	list = vmemdup_user(arg + sizeof(head), head.count * sizeof(*list));
+	list = copy_list(arg + sizeof(head), head.count);
 	if (IS_ERR(list))
 		return PTR_ERR(list);
-	ret = udmabuf_create(head.flags, head.count, list);
+	fd = install(udmabuf_create(0, head.count, list), head.flags);
 	kvfree(list);
-	return ret;
+	return fd;
+}
+
+static int ioctl_create_ext(void __user *arg)
+{
+	struct udmabuf_create_item *list;
+	struct udmabuf_create_ext create;
+	struct dma_buf *dmabuf;
+	int err;
+
+	if (copy_from_user(&create, arg, sizeof(create)))
+		return -EFAULT;
+	if (create.flags & ~SUPPORTED_FLAGS || create.reserved)
+		return -EINVAL;
+	list = copy_list(u64_to_user_ptr(create.items), create.count);
+	if (IS_ERR(list))
+		return PTR_ERR(list);
+
+	create.fd = get_unused_fd_flags(create.flags & UDMABUF_FLAGS_CLOEXEC ?
+					O_CLOEXEC : 0);
+	if (create.fd < 0) {
+		err = create.fd;
+		goto out_free;
+	}
+	dmabuf = udmabuf_create(create.flags & ~UDMABUF_FLAGS_CLOEXEC,
+				create.count, list);
+	if (IS_ERR(dmabuf)) {
+		err = PTR_ERR(dmabuf);
+		goto err_fd;
+	}
+	if (copy_to_user(arg, &create, sizeof(create))) {
+		err = -EFAULT;
+		goto err_dmabuf;
+	}
+	fd_install(create.fd, dmabuf->file);
+	err = 0;
+	goto out_free;
+
+err_dmabuf:
+	dma_buf_put(dmabuf);
+err_fd:
+	put_unused_fd(create.fd);
+out_free:
+	kvfree(list);
+	return err;
+}
+
+static int ioctl_get_info(void __user *arg)
+{
+	struct udmabuf_info info = {
+		.version	 = UDMABUF_EXT_VERSION,
+		.flags		 = SUPPORTED_FLAGS,
+		.list_limit	 = READ_ONCE(list_limit),
+		.readonly_attach = READ_ONCE(udmabuf_readonly_attach),
+		.size_limit	 = (u64)size_limit() << PAGE_SHIFT,
+	};
+	unsigned long pinned, available;
+
+	pin_account_query(&pinned, &available);
+	info.pinned = (u64)pinned << PAGE_SHIFT;
+	info.available = available == ULONG_MAX ? U64_MAX :
+						  (u64)available << PAGE_SHIFT;
+	return copy_to_user(arg, &info, sizeof(info)) ? -EFAULT : 0;
 }
 
 static long udmabuf_ioctl(struct file *file, unsigned int cmd,
@@ -168,6 +366,10 @@ static long udmabuf_ioctl(struct file *file, unsigned int cmd,
 		return ioctl_create((void __user *)arg);
 	case UDMABUF_CREATE_LIST:
 		return ioctl_create_list((void __user *)arg);
+	case UDMABUF_CREATE_EXT:
+		return ioctl_create_ext((void __user *)arg);
+	case UDMABUF_GET_INFO:
+		return ioctl_get_info((void __user *)arg);
 	default:
 		return -ENOTTY;
 	}
@@ -185,7 +387,25 @@ static struct miscdevice udmabuf_misc = {
 	.name	= IS_BUILTIN(CONFIG_UDMABUF) ? "udmabuf-pinfold" : "udmabuf",
 	.fops	= &udmabuf_fops,
 };
-module_misc_device(udmabuf_misc);
+
+static int __init udmabuf_init(void)
+{
+	int err;
+
+	udmabuf_debug_init();
+	err = misc_register(&udmabuf_misc);
+	if (err)
+		udmabuf_debug_exit();
+	return err;
+}
+module_init(udmabuf_init);
+
+static void __exit udmabuf_exit(void)
+{
+	misc_deregister(&udmabuf_misc);
+	udmabuf_debug_exit();
+}
+module_exit(udmabuf_exit);
 
 MODULE_DESCRIPTION("dma-bufs made of memfd memory, at a cost per folio");
 MODULE_ALIAS("udmabuf");

@@ -8,27 +8,53 @@
 #include <linux/list.h>
 #include <linux/memfd_pin.h>
 #include <linux/mutex.h>
+#include <linux/types.h>
+#include <linux/uidgid.h>
 
+struct dentry;
 struct dma_buf;
+struct udmabuf_mount;
 struct vm_area_struct;
 
 /**
  * struct udmabuf - what a dma-buf of ours is made of
  * @pins: the pages
  * @lock: protects @attachments, the change of their mappings, and @writers;
- *	taken inside dma_resv (which 6.1 does not hold when it maps), nothing is
- *	taken inside it
+ *	taken inside dma_resv (which 6.1 does not hold when it maps) and inside
+ *	the list's lock (see udmabuf_debug.c), nothing is taken inside it
  * @attachments: list of struct udmabuf_attachment
  * @writers: CPU accesses in progress that may write
+ * @flags: UDMABUF_FLAGS_READONLY and UDMABUF_FLAGS_UNSEALED
+ * @mounts: mounts that have to outlive the pages
+ * @dmabuf: the dma-buf, and
+ * @ino: its inode number
+ * @link: in a list of udmabuf_debug.c
+ * @pid: the process that made it, and
+ * @uid: its user
  */
 struct udmabuf {
 	struct memfd_pins pins;
 	struct mutex lock; /* attachments, writers */
 	struct list_head attachments;
 	unsigned int writers;
+	unsigned int flags;
+	struct udmabuf_mount *mounts;
+	struct dma_buf *dmabuf;
+	unsigned long ino;
+	struct list_head link;
+	pid_t pid;
+	kuid_t uid;
 };
 
-struct dma_buf *udmabuf_export(struct memfd_pins *pins);
+extern unsigned int udmabuf_readonly_attach;
+
+void udmabuf_free(struct udmabuf *ubuf, bool dirty);
+struct dma_buf *udmabuf_export(struct udmabuf *ubuf, const char *name);
+unsigned int udmabuf_attachments(struct udmabuf *ubuf);
 int udmabuf_mmap(struct dma_buf *dmabuf, struct vm_area_struct *vma);
+void udmabuf_list_add(struct udmabuf *ubuf);
+void udmabuf_list_del(struct udmabuf *ubuf);
+void udmabuf_debug_init(void);
+void udmabuf_debug_exit(void);
 
 #endif /* _UDMABUF_H */

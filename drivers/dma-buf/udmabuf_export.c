@@ -8,14 +8,17 @@
 #include <linux/dma-buf.h>
 #include <linux/dma-mapping.h>
 #include <linux/dma-resv.h>
+#include <linux/iommu.h>
 #include <linux/iosys-map.h>
 #include <linux/memfd_pin.h>
 #include <linux/module.h>
 #include <linux/mutex.h>
 #include <linux/sched/signal.h>
 #include <linux/slab.h>
+#include <linux/string.h>
 #include <linux/vmalloc.h>
 #include <uapi/linux/fcntl.h>
+#include <uapi/linux/udmabuf_ext.h>
 
 #include "udmabuf.h"
 
@@ -23,15 +26,35 @@
  * struct udmabuf_attachment - a device that uses the buffer
  * @link: in struct udmabuf's attachments
  * @dev: the device
- * @sgt: its mapping, NULL until it has one
- * @dir: the direction that @sgt was mapped with
+ * @sgts: its mappings by direction, NULL until there is one
  */
 struct udmabuf_attachment {
 	struct list_head link;
 	struct device *dev;
-	struct sg_table *sgt;
-	enum dma_data_direction dir;
+	struct sg_table *sgts[DMA_NONE];
 };
+
+/* Whether a device is kept from writing to what is mapped DMA_TO_DEVICE for it. */
+static bool cannot_write(struct device *dev)
+{
+	struct iommu_domain *domain = iommu_get_domain_for_dev(dev);
+
+	return domain && iommu_is_dma_domain(domain);
+}
+
+static bool may_attach(const struct udmabuf *ubuf, struct device *dev)
+{
+	if (!(ubuf->flags & UDMABUF_FLAGS_READONLY))
+		return true;
+	switch (READ_ONCE(udmabuf_readonly_attach)) {
+	case UDMABUF_ATTACH_NEVER:
+		return false;
+	case UDMABUF_ATTACH_ALWAYS:
+		return true;
+	default:
+		return cannot_write(dev);
+	}
+}
 
 static int udmabuf_attach(struct dma_buf *dmabuf,
 			  struct dma_buf_attachment *attachment)
@@ -39,7 +62,9 @@ static int udmabuf_attach(struct dma_buf *dmabuf,
 	struct udmabuf *ubuf = dmabuf->priv;
 	struct udmabuf_attachment *a;
 
-	a = kzalloc(sizeof(*a), GFP_KERNEL);
+	if (!may_attach(ubuf, attachment->dev))
+		return -EPERM;
+	a = kzalloc(sizeof(*a), GFP_KERNEL_ACCOUNT);
 	if (!a)
 		return -ENOMEM;
 	a->dev = attachment->dev;
@@ -131,8 +156,8 @@ static void free_mapping(struct device *dev, struct sg_table *sgt,
 }
 
 /*
- * The first mapping of an attachment is kept for the next ones, until it is
- * detached.
+ * A mapping of an attachment is kept for the next ones in the same direction, until
+ * it is detached. One in both directions is as good as each.
  */
 static struct sg_table *udmabuf_map(struct dma_buf_attachment *attachment,
 				    enum dma_data_direction dir)
@@ -142,11 +167,14 @@ static struct sg_table *udmabuf_map(struct dma_buf_attachment *attachment,
 	struct sg_table *sgt;
 	int err;
 
-	if (a->sgt)
-		return a->dir == dir || a->dir == DMA_BIDIRECTIONAL ?
-		       a->sgt : ERR_PTR(-EBUSY);
+	if (ubuf->flags & UDMABUF_FLAGS_READONLY)
+		dir = DMA_TO_DEVICE;
+	else if (a->sgts[DMA_BIDIRECTIONAL])
+		dir = DMA_BIDIRECTIONAL;
+	if (a->sgts[dir])
+		return a->sgts[dir];
 
-	sgt = kmalloc(sizeof(*sgt), GFP_KERNEL);
+	sgt = kmalloc(sizeof(*sgt), GFP_KERNEL_ACCOUNT);
 	if (!sgt)
 		return ERR_PTR(-ENOMEM);
 
@@ -159,14 +187,13 @@ static struct sg_table *udmabuf_map(struct dma_buf_attachment *attachment,
 	dma_sync_sgtable_for_device(a->dev, sgt, dir);
 
 	mutex_lock(&ubuf->lock);
-	if (a->sgt) {
+	if (a->sgts[dir]) {
 		/* Two at once: only 6.1 lets them. */
 		mutex_unlock(&ubuf->lock);
 		free_mapping(a->dev, sgt, dir);
-		return a->sgt;
+		return a->sgts[dir];
 	}
-	a->sgt = sgt;
-	a->dir = dir;
+	a->sgts[dir] = sgt;
 	mutex_unlock(&ubuf->lock);
 	return sgt;
 
@@ -193,12 +220,14 @@ static void udmabuf_detach(struct dma_buf *dmabuf,
 {
 	struct udmabuf *ubuf = dmabuf->priv;
 	struct udmabuf_attachment *a = attachment->priv;
+	int dir;
 
 	mutex_lock(&ubuf->lock);
 	list_del(&a->link);
 	mutex_unlock(&ubuf->lock);
-	if (a->sgt)
-		free_mapping(a->dev, a->sgt, a->dir);
+	for (dir = 0; dir < DMA_NONE; dir++)
+		if (a->sgts[dir])
+			free_mapping(a->dev, a->sgts[dir], dir);
 	kfree(a);
 }
 
@@ -219,6 +248,7 @@ static int udmabuf_begin_cpu_access(struct dma_buf *dmabuf,
 {
 	struct udmabuf *ubuf = dmabuf->priv;
 	struct udmabuf_attachment *a;
+	int mapped;
 	long ret;
 
 	ret = dma_resv_wait_timeout(dmabuf->resv,
@@ -230,8 +260,10 @@ static int udmabuf_begin_cpu_access(struct dma_buf *dmabuf,
 	if (mutex_lock_killable(&ubuf->lock))
 		return -EINTR;
 	list_for_each_entry(a, &ubuf->attachments, link) {
-		if (a->sgt && !ubuf->writers)
-			dma_sync_sgtable_for_cpu(a->dev, a->sgt, a->dir);
+		for (mapped = 0; mapped < DMA_NONE; mapped++)
+			if (a->sgts[mapped] && !ubuf->writers)
+				dma_sync_sgtable_for_cpu(a->dev, a->sgts[mapped],
+							 mapped);
 		cond_resched();
 	}
 	if (dir != DMA_FROM_DEVICE)
@@ -250,6 +282,7 @@ static int udmabuf_end_cpu_access(struct dma_buf *dmabuf,
 {
 	struct udmabuf *ubuf = dmabuf->priv;
 	struct udmabuf_attachment *a;
+	int mapped;
 
 	if (mutex_lock_killable(&ubuf->lock))
 		return -EINTR;
@@ -257,12 +290,14 @@ static int udmabuf_end_cpu_access(struct dma_buf *dmabuf,
 	if (dir != DMA_FROM_DEVICE && ubuf->writers)
 		ubuf->writers--;
 	list_for_each_entry(a, &ubuf->attachments, link) {
-		bool only_read = dir == DMA_FROM_DEVICE &&
-				 a->dir == DMA_BIDIRECTIONAL;
+		for (mapped = 0; mapped < DMA_NONE; mapped++) {
+			bool only_read = dir == DMA_FROM_DEVICE &&
+					 mapped == DMA_BIDIRECTIONAL;
 
-		if (a->sgt)
-			dma_sync_sgtable_for_device(a->dev, a->sgt,
-						    only_read ? dir : a->dir);
+			if (a->sgts[mapped])
+				dma_sync_sgtable_for_device(a->dev, a->sgts[mapped],
+							    only_read ? dir : mapped);
+		}
 		cond_resched();
 	}
 	mutex_unlock(&ubuf->lock);
@@ -277,6 +312,10 @@ static int udmabuf_vmap(struct dma_buf *dmabuf, struct iosys_map *map)
 	struct page **pages;
 	unsigned int k;
 	void *vaddr;
+
+	/* The kernel's own mapping is writable. */
+	if (ubuf->flags & UDMABUF_FLAGS_READONLY)
+		return -EACCES;
 
 	/* Only as long as vmap() needs it, which takes nothing else. */
 	pages = kvmalloc_array(ubuf->pins.nr_pages, sizeof(*pages), GFP_KERNEL);
@@ -307,10 +346,29 @@ static void udmabuf_release(struct dma_buf *dmabuf)
 {
 	struct udmabuf *ubuf = dmabuf->priv;
 
+	udmabuf_list_del(ubuf);
 	/* Devices and mappings may have written anywhere, and nobody told us. */
-	memfd_pins_release(&ubuf->pins, true);
-	mutex_destroy(&ubuf->lock);
-	kfree(ubuf);
+	udmabuf_free(ubuf, !(ubuf->flags & UDMABUF_FLAGS_READONLY));
+}
+
+/**
+ * udmabuf_attachments() - how many devices are attached
+ * @ubuf: the buffer
+ *
+ * Context: may sleep.
+ *
+ * Return: their number.
+ */
+unsigned int udmabuf_attachments(struct udmabuf *ubuf)
+{
+	struct udmabuf_attachment *a;
+	unsigned int nr = 0;
+
+	mutex_lock(&ubuf->lock);
+	list_for_each_entry(a, &ubuf->attachments, link)
+		nr++;
+	mutex_unlock(&ubuf->lock);
+	return nr;
 }
 
 static const struct dma_buf_ops udmabuf_ops = {
@@ -328,37 +386,40 @@ static const struct dma_buf_ops udmabuf_ops = {
 
 /**
  * udmabuf_export() - make a dma-buf of pinned pages
- * @pins: the pages, not empty; afterwards the dma-buf's, and @pins is empty
+ * @ubuf: the pages, not empty; when this succeeds, the dma-buf's
+ * @name: what to name the dma-buf after, may be empty; memfds have a prefix, which
+ *	is left out
  *
  * Context: may sleep.
  *
- * Return: the dma-buf, or an ERR_PTR, with @pins as before: -ENOMEM, or what
- * dma_buf_export() returns.
+ * Return: the dma-buf, or an ERR_PTR: -ENOMEM, or what dma_buf_export() returns.
  */
-struct dma_buf *udmabuf_export(struct memfd_pins *pins)
+struct dma_buf *udmabuf_export(struct udmabuf *ubuf, const char *name)
 {
 	DEFINE_DMA_BUF_EXPORT_INFO(exp_info);
 	struct dma_buf *dmabuf;
-	struct udmabuf *ubuf;
 
-	ubuf = kzalloc(sizeof(*ubuf), GFP_KERNEL);
-	if (!ubuf)
+	name = kstrdup(name + str_has_prefix(name, "memfd:"), GFP_KERNEL_ACCOUNT);
+	if (!name)
 		return ERR_PTR(-ENOMEM);
-	mutex_init(&ubuf->lock);
-	INIT_LIST_HEAD(&ubuf->attachments);
-	ubuf->pins = *pins;
 
 	exp_info.exp_name = "udmabuf";
 	exp_info.ops = &udmabuf_ops;
-	exp_info.size = pins->nr_pages << PAGE_SHIFT;
-	exp_info.flags = O_RDWR;
+	exp_info.size = ubuf->pins.nr_pages << PAGE_SHIFT;
+	exp_info.flags = ubuf->flags & UDMABUF_FLAGS_READONLY ? O_RDONLY : O_RDWR;
 	exp_info.priv = ubuf;
 	dmabuf = dma_buf_export(&exp_info);
 	if (IS_ERR(dmabuf)) {
-		mutex_destroy(&ubuf->lock);
-		kfree(ubuf);
+		kfree(name);
 		return dmabuf;
 	}
-	memset(pins, 0, sizeof(*pins));
+	ubuf->dmabuf = dmabuf;
+	ubuf->ino = file_inode(dmabuf->file)->i_ino;
+
+	/* As DMA_BUF_SET_NAME does, which may replace it. */
+	spin_lock(&dmabuf->name_lock);
+	dmabuf->name = name;
+	spin_unlock(&dmabuf->name_lock);
+	udmabuf_list_add(ubuf);
 	return dmabuf;
 }

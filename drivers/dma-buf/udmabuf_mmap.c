@@ -7,6 +7,7 @@
 #include <linux/dma-buf.h>
 #include <linux/memfd_pin.h>
 #include <linux/mm.h>
+#include <uapi/linux/udmabuf_ext.h>
 
 #include "udmabuf.h"
 
@@ -35,16 +36,25 @@ static const struct vm_operations_struct udmabuf_vm_ops = {
  *
  * Context: as mmap() calls it, with mmap_lock held.
  *
- * Return: 0, or -EINVAL for a private mapping.
+ * Return: 0; -EINVAL for a private mapping; -EACCES for a writable one of a
+ * read-only dma-buf.
  */
 int udmabuf_mmap(struct dma_buf *dmabuf, struct vm_area_struct *vma)
 {
+	struct udmabuf *ubuf = dmabuf->priv;
+
 	/* The core has checked that the range lies inside the dma-buf. */
 	if (!(vma->vm_flags & VM_MAYSHARE))
 		return -EINVAL;
+	/* The core has not: it may be a mapping of a driver's file. */
+	if (ubuf->flags & UDMABUF_FLAGS_READONLY) {
+		if (vma->vm_flags & VM_WRITE)
+			return -EACCES;
+		vm_flags_clear(vma, VM_MAYWRITE);
+	}
 
 	vma->vm_ops = &udmabuf_vm_ops;
-	vma->vm_private_data = dmabuf->priv;
+	vma->vm_private_data = ubuf;
 	vm_flags_set(vma, VM_PFNMAP | VM_DONTEXPAND | VM_DONTDUMP);
 	return 0;
 }

@@ -20,6 +20,11 @@ static inline void vm_flags_set(struct vm_area_struct *vma, vm_flags_t flags)
 	vma->vm_flags |= flags;
 }
 
+static inline void vm_flags_clear(struct vm_area_struct *vma, vm_flags_t flags)
+{
+	vma->vm_flags &= ~flags;
+}
+
 /* It returned NULL for what is absent. */
 static inline struct folio *
 compat_filemap_get_folio(struct address_space *mapping, pgoff_t index)
