@@ -5,6 +5,7 @@
  * The device: a program names ranges of sealed memfds and gets a dma-buf of the
  * same pages. They are pinned when it is made, and stay so until it is gone.
  */
+#include <linux/dcache.h>
 #include <linux/dma-buf.h>
 #include <linux/file.h>
 #include <linux/fs.h>
@@ -159,8 +160,22 @@ static int add_slices(struct udmabuf *ubuf, struct file *memfd,
 	return err;
 }
 
+/* The dma-buf is going to have the file's name, a memfd's without its prefix. */
+static int set_name(struct udmabuf *ubuf, struct file *memfd)
+{
+	struct name_snapshot snapshot;
+	const char *name;
+
+	take_dentry_name_snapshot(&snapshot, memfd->f_path.dentry);
+	name = snapshot.name.name;
+	ubuf->name = kstrndup(name + str_has_prefix(name, "memfd:"),
+			      DMA_BUF_NAME_LEN - 1, GFP_KERNEL_ACCOUNT);
+	release_dentry_name_snapshot(&snapshot);
+	return ubuf->name ? 0 : -ENOMEM;
+}
+
 static int add_all(struct udmabuf *ubuf, const struct udmabuf_create_item *list,
-		   u32 count, char name[DMA_BUF_NAME_LEN])
+		   u32 count)
 {
 	struct file *memfd;
 	u32 i, nr;
@@ -175,7 +190,7 @@ static int add_all(struct udmabuf *ubuf, const struct udmabuf_create_item *list,
 			return -EBADFD;
 		err = add_slices(ubuf, memfd, list + i, nr);
 		if (!err && !i)
-			snprintf(name, DMA_BUF_NAME_LEN, "%pD", memfd);
+			err = set_name(ubuf, memfd);
 		fput(memfd);
 		if (err)
 			return err;
@@ -202,6 +217,7 @@ void udmabuf_free(struct udmabuf *ubuf, bool dirty)
 		kfree(mount);
 		cond_resched();
 	}
+	kfree(ubuf->name);
 	mutex_destroy(&ubuf->lock);
 	kfree(ubuf);
 }
@@ -213,7 +229,6 @@ void udmabuf_free(struct udmabuf *ubuf, bool dirty)
 static struct dma_buf *udmabuf_create(unsigned int flags, u32 count,
 				      const struct udmabuf_create_item *list)
 {
-	char name[DMA_BUF_NAME_LEN];
 	struct dma_buf *dmabuf;
 	struct udmabuf *ubuf;
 	u64 nr_pages = 0;
@@ -238,8 +253,8 @@ static struct dma_buf *udmabuf_create(unsigned int flags, u32 count,
 
 	err = memfd_pins_charge(&ubuf->pins, "udmabuf", nr_pages);
 	if (!err)
-		err = add_all(ubuf, list, count, name);
-	dmabuf = err ? ERR_PTR(err) : udmabuf_export(ubuf, name);
+		err = add_all(ubuf, list, count);
+	dmabuf = err ? ERR_PTR(err) : udmabuf_export(ubuf);
 	if (IS_ERR(dmabuf))
 		udmabuf_free(ubuf, false);
 	return dmabuf;

@@ -25,6 +25,7 @@ struct vm_area_struct;
  * @attachments: list of struct udmabuf_attachment
  * @writers: CPU accesses in progress that may write
  * @flags: UDMABUF_FLAGS_READONLY and UDMABUF_FLAGS_UNSEALED
+ * @name: what the dma-buf is going to be named
  * @mounts: mounts that have to outlive the pages
  * @dmabuf: the dma-buf, and
  * @ino: its inode number
@@ -38,6 +39,7 @@ struct udmabuf {
 	struct list_head attachments;
 	unsigned int writers;
 	unsigned int flags;
+	const char *name;
 	struct udmabuf_mount *mounts;
 	struct dma_buf *dmabuf;
 	unsigned long ino;
@@ -49,7 +51,7 @@ struct udmabuf {
 extern unsigned int udmabuf_readonly_attach;
 
 void udmabuf_free(struct udmabuf *ubuf, bool dirty);
-struct dma_buf *udmabuf_export(struct udmabuf *ubuf, const char *name);
+struct dma_buf *udmabuf_export(struct udmabuf *ubuf);
 unsigned int udmabuf_attachments(struct udmabuf *ubuf);
 int udmabuf_mmap(struct dma_buf *dmabuf, struct vm_area_struct *vma);
 void udmabuf_list_add(struct udmabuf *ubuf);

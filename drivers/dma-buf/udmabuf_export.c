@@ -15,7 +15,6 @@
 #include <linux/mutex.h>
 #include <linux/sched/signal.h>
 #include <linux/slab.h>
-#include <linux/string.h>
 #include <linux/vmalloc.h>
 #include <uapi/linux/fcntl.h>
 #include <uapi/linux/udmabuf_ext.h>
@@ -387,21 +386,15 @@ static const struct dma_buf_ops udmabuf_ops = {
 /**
  * udmabuf_export() - make a dma-buf of pinned pages
  * @ubuf: the pages, not empty; when this succeeds, the dma-buf's
- * @name: what to name the dma-buf after, may be empty; memfds have a prefix, which
- *	is left out
  *
  * Context: may sleep.
  *
- * Return: the dma-buf, or an ERR_PTR: -ENOMEM, or what dma_buf_export() returns.
+ * Return: the dma-buf, or what dma_buf_export() returns as an ERR_PTR.
  */
-struct dma_buf *udmabuf_export(struct udmabuf *ubuf, const char *name)
+struct dma_buf *udmabuf_export(struct udmabuf *ubuf)
 {
 	DEFINE_DMA_BUF_EXPORT_INFO(exp_info);
 	struct dma_buf *dmabuf;
-
-	name = kstrdup(name + str_has_prefix(name, "memfd:"), GFP_KERNEL_ACCOUNT);
-	if (!name)
-		return ERR_PTR(-ENOMEM);
 
 	exp_info.exp_name = "udmabuf";
 	exp_info.ops = &udmabuf_ops;
@@ -409,17 +402,16 @@ struct dma_buf *udmabuf_export(struct udmabuf *ubuf, const char *name)
 	exp_info.flags = ubuf->flags & UDMABUF_FLAGS_READONLY ? O_RDONLY : O_RDWR;
 	exp_info.priv = ubuf;
 	dmabuf = dma_buf_export(&exp_info);
-	if (IS_ERR(dmabuf)) {
-		kfree(name);
+	if (IS_ERR(dmabuf))
 		return dmabuf;
-	}
 	ubuf->dmabuf = dmabuf;
 	ubuf->ino = file_inode(dmabuf->file)->i_ino;
 
 	/* As DMA_BUF_SET_NAME does, which may replace it. */
 	spin_lock(&dmabuf->name_lock);
-	dmabuf->name = name;
+	dmabuf->name = ubuf->name;
 	spin_unlock(&dmabuf->name_lock);
+	ubuf->name = NULL;
 	udmabuf_list_add(ubuf);
 	return dmabuf;
 }
