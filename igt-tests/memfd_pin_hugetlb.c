@@ -10,42 +10,15 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 
+#include "hugetlb_helper.h"
 #include "igt.h"
 #include "memfd_pin.h"
+#include "mount_helper.h"
 #include "phys_helper.h"
 #include "udmabuf_helper.h"
-
-#define POOL		"/sys/kernel/mm/hugepages/hugepages-2048kB/"
-
-struct counts {
-	int64_t total, free, reserved, surplus;
-};
-
-static struct counts pool(void)
-{
-	return (struct counts) {
-		.total = hugetlb(MIB(2), "nr_hugepages"),
-		.free = hugetlb(MIB(2), "free_hugepages"),
-		.reserved = hugetlb(MIB(2), "resv_hugepages"),
-		.surplus = hugetlb(MIB(2), "surplus_hugepages"),
-	};
-}
-
-/* The pool is as it was, but for what was added to each count. */
-static void check_pool(struct counts was, int total, int free, int reserved,
-		       int surplus)
-{
-	struct counts is = pool();
-
-	igt_assert_eq_s64(is.total, was.total + total);
-	igt_assert_eq_s64(is.free, was.free + free);
-	igt_assert_eq_s64(is.reserved, was.reserved + reserved);
-	igt_assert_eq_s64(is.surplus, was.surplus + surplus);
-}
 
 /* A memfd of @size for which there are @count huge pages. */
 static int memfd_with_pages(int count, size_t size)
@@ -62,7 +35,7 @@ static void test_none_free(int dev)
 {
 	int other = sealed_memfd(HUGE_2M, MIB(4)), memfd;
 	void *mem = map_fd(other, MIB(4));
-	struct counts before;
+	struct pool before;
 
 	memset(mem, 1, MIB(4));
 	memfd = memfd_with_pages(0, MIB(8));
@@ -86,7 +59,7 @@ static void test_none_free(int dev)
 static void test_too_few_free(int dev)
 {
 	int memfd = memfd_with_pages(2, MIB(8));
-	struct counts before = pool();
+	struct pool before = pool();
 	int64_t pins = pins_held();
 	struct stat st;
 
@@ -137,7 +110,7 @@ static void end_reservation(pid_t pid, int end)
 static void test_reserved_same_file(int dev)
 {
 	int memfd = memfd_with_pages(4, MIB(8)), end, dmabuf;
-	struct counts before = pool();
+	struct pool before = pool();
 	pid_t pid = reserve_elsewhere(memfd, MIB(8), &end);
 
 	check_pool(before, 0, 0, 4, 0);
@@ -158,7 +131,7 @@ static void test_reserved_mixed(int dev)
 {
 	int memfd = memfd_with_pages(4, MIB(8)), dmabuf, end;
 	int other = memfd_create("reserved", MFD_CLOEXEC | MFD_HUGETLB);
-	struct counts before = pool();
+	struct pool before = pool();
 	void *mem;
 	pid_t pid;
 
@@ -188,7 +161,7 @@ static void test_reserved_mixed(int dev)
 static void test_overcommit(int dev)
 {
 	int memfd = memfd_with_pages(1, MIB(8)), dmabuf;
-	struct counts before = pool();
+	struct pool before = pool();
 
 	set(POOL "nr_overcommit_hugepages", "%" PRId64, before.surplus + 3);
 	dmabuf = create(dev, memfd, 0, MIB(8));
@@ -203,7 +176,7 @@ static void test_overcommit(int dev)
 static void test_punched(int dev)
 {
 	int memfd = sealed_memfd(HUGE_2M, MIB(4)), dmabuf;
-	struct counts before = pool();
+	struct pool before = pool();
 	void *buf;
 
 	require_pinnable(HUGE_2M);
@@ -228,29 +201,22 @@ static void test_punched(int dev)
  */
 static void test_mounted(int dev)
 {
-	char dir[] = "/tmp/hugetlb-XXXXXX", path[64];
-	struct counts before;
+	struct pool before;
 	int fd;
 
 	close(sealed_memfd(HUGE_2M, MIB(8)));
 	before = pool();
-	igt_assert(mkdtemp(dir));
-	igt_assert_eq(mount("none", dir, "hugetlbfs", 0,
-			    "pagesize=2M,size=8M,min_size=4M"), 0);
+	mount_dir("none", "hugetlbfs", "pagesize=2M,size=8M,min_size=4M");
 	check_pool(before, 0, 0, 2, 0);
-	snprintf(path, sizeof(path), "%s/file", dir);
-	fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-	igt_assert_lte(0, fd);
-	igt_assert_eq(ftruncate(fd, MIB(8)), 0);
+	fd = create_file(MOUNT_DIR "/file", MIB(8));
 
 	igt_assert(fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK) < 0);
 	igt_assert_eq(__create(dev, fd, 0, MIB(8)), -EINVAL);
 	check_pool(before, 0, 0, 2, 0);
 
 	close(fd);
-	igt_assert_eq(unlink(path), 0);
-	igt_assert_eq(umount(dir), 0);
-	igt_assert_eq(rmdir(dir), 0);
+	igt_assert_eq(unlink(MOUNT_DIR "/file"), 0);
+	unmount_dir();
 	check_pool(before, 0, 0, 0, 0);
 }
 

@@ -7,20 +7,16 @@
 #include <fcntl.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/mount.h>
-#include <sys/stat.h>
 
 #include "igt.h"
 #include "mempinfd_helper.h"
+#include "mount_helper.h"
 
 #define FILE_PAGES	64
 
-static const char mount_point[] = "/tmp/mempinfd";
-
 static void undo(void)
 {
-	umount2(mount_point, MNT_DETACH);
-	rmdir(mount_point);
+	unmount_dir();
 	igt_system_quiet("modprobe -r brd");
 }
 
@@ -35,13 +31,8 @@ static int file_on_ext4(const char *device, const char *options)
 	snprintf(command, sizeof(command), "mkfs.ext4 -q -F -b 4096 %s 32M",
 		 device);
 	igt_require_f(!igt_system_quiet(command), "failed: %s\n", command);
-	igt_assert_eq(mkdir(mount_point, 0700), 0);
-	igt_require_f(!mount(device, mount_point, "ext4", 0, options),
-		      "cannot mount an ext4 (%s): %s\n", options,
-		      strerror(errno));
-
-	fd = open("/tmp/mempinfd/file", O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-	igt_assert_lte(0, fd);
+	mount_dir(device, "ext4", options);
+	fd = create_file(MOUNT_DIR "/file", 0);
 	igt_assert_eq(posix_fallocate(fd, 0, pages(FILE_PAGES)), 0);
 	return fd;
 }

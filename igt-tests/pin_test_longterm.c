@@ -5,16 +5,11 @@
  * memory ("memmap=256M!1G").
  */
 #include <errno.h>
-#include <fcntl.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <sys/mount.h>
-#include <sys/stat.h>
 
 #include "igt.h"
+#include "mount_helper.h"
 #include "pin_test_helper.h"
-
-#define DAX_DIR	"/tmp/pin_test-dax"
 
 static size_t count_movable(int dev, size_t count)
 {
@@ -157,43 +152,24 @@ static void test_movable_held(void)
 
 /* FS-DAX */
 
-static bool dax_mounted;
-
-static void dax_umount(int sig)
-{
-	(void)sig;
-	if (dax_mounted) {
-		umount2(DAX_DIR, MNT_DETACH);
-		rmdir(DAX_DIR);
-		dax_mounted = false;
-	}
-}
-
-static void dax_mount(void)
+/* A new file of 16 pages */
+static int dax_file(void)
 {
 	igt_require_f(!igt_system_quiet("modprobe -a nd_e820 nd_pmem") &&
 		      !access("/dev/pmem0", F_OK), "no persistent memory\n");
 	igt_require_f(!igt_system_quiet("mke2fs -q -F -t ext4 -b 4096 /dev/pmem0"),
 		      "no mke2fs\n");
-	mkdir(DAX_DIR, 0700);
-	igt_install_exit_handler(dax_umount);
-	igt_require_f(!mount("/dev/pmem0", DAX_DIR, "ext4", 0, "dax=always"),
-		      "no mount with DAX: %s\n", strerror(errno));
-	dax_mounted = true;
+	mount_dir("/dev/pmem0", "ext4", "dax=always");
+	return create_file(MOUNT_DIR "/file", pages(16));
 }
 
 static const struct pin_call *dax_call;
 
 static void test_dax(void)
 {
-	int fd;
-	char *mem;
+	int fd = dax_file();
+	char *mem = map_fd(fd, pages(16));
 
-	dax_mount();
-	fd = open(DAX_DIR "/file", O_RDWR | O_CREAT, 0600);
-	igt_assert_lte(0, fd);
-	igt_assert_eq(ftruncate(fd, pages(16)), 0);
-	mem = map_fd(fd, pages(16));
 	fill(mem, 0, 16, 1);
 
 	/* Of a short pin it has nothing against. */
@@ -206,45 +182,36 @@ static void test_dax(void)
 	igt_assert_eq(count_filled(mem, 0, 16, 1), 16);
 	unmap(mem, pages(16));
 	close(fd);
-	dax_umount(0);
+	unmount_dir();
 }
 
 /* Nor is a file there a memfd. */
 static void test_dax_memfd(void)
 {
-	int fd, dev = open_device();
+	int fd = dax_file(), dev = open_device();
 
-	dax_mount();
-	fd = open(DAX_DIR "/file", O_RDWR | O_CREAT, 0600);
-	igt_assert_lte(0, fd);
-	igt_assert_eq(ftruncate(fd, pages(16)), 0);
 	igt_assert_eq_s64(__pin_memfd(dev, PIN_TEST_MEMFD, fd, 0, pages(16)),
 			  -EINVAL);
 	igt_assert_eq_s64(__pin_memfd(dev, PIN_TEST_MEMFD_FOLIOS, fd, 0,
 				      pages(16)), -EINVAL);
 	close(fd);
 	close(dev);
-	dax_umount(0);
+	unmount_dir();
 }
 
 /* With the page tables filled, GUP-fast is what sees it first. */
 static void test_dax_fast_only(void)
 {
-	int fd;
-	char *mem;
+	int fd = dax_file();
+	char *mem = map_fd(fd, pages(16));
 
-	dax_mount();
-	fd = open(DAX_DIR "/file", O_RDWR | O_CREAT, 0600);
-	igt_assert_lte(0, fd);
-	igt_assert_eq(ftruncate(fd, pages(16)), 0);
-	mem = map_fd(fd, pages(16));
 	fill(mem, 0, 16, 1);
 	igt_assert_lte(0, try_pin(PIN_TEST_FAST_ONLY, PIN_TEST_WRITE, mem, 16));
 	igt_assert_eq_s64(try_pin(PIN_TEST_FAST_ONLY, PIN_TEST_LONGTERM, mem,
 				  16), 0);
 	unmap(mem, pages(16));
 	close(fd);
-	dax_umount(0);
+	unmount_dir();
 }
 
 void pin_longterm_subtests(void)
