@@ -152,6 +152,55 @@
  * Description: Pages that fallocate() has left without contents are zeroed before
  *              they are pinned
  *
+ * SUBTEST: memfd-subpool-%s
+ * Description: On a mounted hugetlbfs, by memfd_pin_range(): %arg[1]
+ *
+ * SUBTEST: memfd-folios-subpool-%s
+ * Description: And by memfd_pin_folios(): %arg[1]
+ *
+ * arg[1]:
+ *
+ * @within:		holes within size= are filled, and counted until the file and
+ *			the pins are gone
+ * @beyond:		ENOMEM beyond it, and nothing stays pinned
+ * @min-size:		the pages that the mount has reserved are used, and given back
+ * @min-size-only:	they are there for pins also if there are no others
+ *
+ * SUBTEST: memfd-tmpfs-size
+ * Description: ENOSPC beyond size= of a mounted tmpfs, by memfd_pin_range()
+ *
+ * SUBTEST: memfd-folios-tmpfs-size
+ * Description: The same by memfd_pin_folios()
+ *
+ * SUBTEST: memfd-truncate-%s
+ * Description: The end of a file that memfd_pin_range() has pinned is cut off and
+ *              put on again: the pins keep the old pages and what is in them, and
+ *              the file gets new ones, with %arg[1]
+ *
+ * SUBTEST: memfd-punch-%s
+ * Description: The same with holes and %arg[1]
+ *
+ * SUBTEST: memfd-folios-truncate-%s
+ * Description: As memfd-truncate, but pinned by memfd_pin_folios(), with %arg[1]
+ *
+ * SUBTEST: memfd-folios-punch-%s
+ * Description: As memfd-punch, but pinned by memfd_pin_folios(), with %arg[1]
+ *
+ * arg[1]:
+ *
+ * @shmem:	small pages
+ * @thp:	transparent huge pages
+ * @tmpfs:	a mounted tmpfs
+ * @hugetlb:	hugetlb pages
+ * @subpool:	a mounted hugetlbfs
+ *
+ * SUBTEST: memfd-truncate-thp-inside
+ * Description: Of a transparent huge page that the end of the file divides, pins by
+ *              memfd_pin_range() and the file go on to share all pages
+ *
+ * SUBTEST: memfd-folios-truncate-thp-inside
+ * Description: The same with pins by memfd_pin_folios()
+ *
  * SUBTEST: fast-only-present
  * Description: What is mapped is pinned, the same pages that are pinned otherwise
  *
@@ -250,6 +299,8 @@ igt_main()
 	}
 	pin_count_subtests();
 	pin_memfd_subtests();
+	pin_mount_subtests();
+	pin_truncate_subtests();
 	pin_longterm_subtests();
 	pin_case_subtests();
 	pin_fast_only_subtests();

@@ -27,6 +27,8 @@ void pin_count_subtests(void);
 void pin_longterm_subtests(void);
 void pin_case_subtests(void);
 void pin_memfd_subtests(void);
+void pin_mount_subtests(void);
+void pin_truncate_subtests(void);
 void pin_fast_only_subtests(void);
 void pin_fork_subtests(void);
 void pin_race_subtests(void);
