@@ -33,9 +33,9 @@ static bool has_failed(uint64_t frame)
 	uint64_t flags = frame_flags(frame);
 
 	/* Before 6.12, all of a huge page shows in its first frame. */
-	if (flags >> PAGE_HUGETLB & 1)
+	if (flags >> KPF_HUGE & 1)
 		flags |= frame_flags(frame & -512ULL);
-	return flags >> PAGE_HWPOISON & 1;
+	return flags >> KPF_HWPOISON & 1;
 }
 
 static int write_frame(const char *path, uint64_t frame)

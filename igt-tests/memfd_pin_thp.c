@@ -49,7 +49,7 @@ static char *small_pages(int memfd)
 	set(SHMEM_ENABLED, "never");
 	mem = map_aligned(memfd);
 	fill(mem, 0, NPAGES, 1);
-	igt_assert_eq(count_flagged(mem, NPAGES, PAGE_THP), 0);
+	igt_assert_eq(count_flagged(mem, NPAGES, KPF_THP), 0);
 	set(SHMEM_ENABLED, "always");
 	return mem;
 }
@@ -82,7 +82,7 @@ static void test_collapse_pinned(int dev)
 	unmap(buf, page_size());
 	close(dmabuf);
 	igt_require_f(!collapse(mem), "this kernel does not collapse shmem\n");
-	igt_assert_eq(count_flagged(mem, NPAGES, PAGE_THP), NPAGES);
+	igt_assert_eq(count_flagged(mem, NPAGES, KPF_THP), NPAGES);
 	igt_assert_eq(count_filled(mem, 0, NPAGES, 1), NPAGES);
 	unmap(mem, SIZE);
 	close(memfd);
@@ -140,7 +140,7 @@ static char *one_thp(int memfd)
 	char *mem = map_aligned(memfd);
 
 	fill(mem, 0, NPAGES, 1);
-	igt_require_f(count_flagged(mem, NPAGES, PAGE_THP) == NPAGES,
+	igt_require_f(count_flagged(mem, NPAGES, KPF_THP) == NPAGES,
 		      "no transparent huge page\n");
 	return mem;
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
- * What the mempinfd tests share: the device, memory of every kind and the frames
- * behind it, and processes that talk to each other.
+ * What the mempinfd tests share: the device, memory, and processes that talk to
+ * each other.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -96,36 +96,6 @@ void *anon(size_t size)
 	if (ptr + MIB(2) > aligned)
 		unmap(aligned + size, ptr + MIB(2) - aligned);
 	return aligned;
-}
-
-static uint64_t read_word(const char *path, uint64_t index)
-{
-	uint64_t word;
-	int fd = open(path, O_RDONLY | O_CLOEXEC);
-
-	igt_require_f(fd >= 0, "no %s\n", path);
-	igt_assert_eq(pread(fd, &word, sizeof(word), index * sizeof(word)),
-		      sizeof(word));
-	close(fd);
-	return word;
-}
-
-uint64_t frame(const void *addr)
-{
-	uint64_t entry;
-
-	/* A page of a file may be there, but not in the page table. */
-	(void)*(const volatile char *)addr;
-	entry = read_word("/proc/self/pagemap",
-			  (uintptr_t)addr / page_size());
-	/* Bit 63: present; bits 0 to 54: the frame's number. */
-	igt_assert_f(entry >> 63, "no page at %p\n", addr);
-	return entry & ((1ULL << 55) - 1);
-}
-
-uint64_t frame_flags(uint64_t frame)
-{
-	return read_word("/proc/kpageflags", frame);
 }
 
 int64_t charged(int uid)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What the mempinfd tests share: the device, memory of every kind and the frames
- * behind it, and processes that talk to each other.
+ * What the mempinfd tests share: the device, memory, and processes that talk to
+ * each other.
  */
 #ifndef MEMPINFD_HELPER_H
 #define MEMPINFD_HELPER_H
@@ -36,10 +36,6 @@ void unpin(int fd, const void *addr, uint64_t size);
 
 /* Private anonymous memory, not touched; at an address that 2 MiB divide */
 void *anon(size_t size);
-
-/* The page at an address, which is read for it; and its KPF_ flags */
-uint64_t frame(const void *addr);
-uint64_t frame_flags(uint64_t frame);
 
 /* Bytes that a user is charged for, whoever does it if @uid is -1 */
 int64_t charged(int uid);

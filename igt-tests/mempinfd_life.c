@@ -13,6 +13,7 @@
 
 #include "igt.h"
 #include "mempinfd_helper.h"
+#include "phys_helper.h"
 
 #define NPAGES	64
 
@@ -42,14 +43,14 @@ static void test_fork(void)
 
 	fill(mem, 0, NPAGES, 1);
 	pin(fd, mem, pages(NPAGES));
-	page = frame(mem);
-	last = frame(mem + pages(NPAGES - 1));
+	page = page_frame(mem);
+	last = page_frame(mem + pages(NPAGES - 1));
 	make_sockets(sockets);
 	igt_fork(child, 1) {
 		close(sockets[0]);
 		igt_assert_eq(count_filled(mem, 0, NPAGES, 1), NPAGES);
-		igt_assert(frame(mem) != page);
-		igt_assert(frame(mem + pages(NPAGES - 1)) != last);
+		igt_assert(page_frame(mem) != page);
+		igt_assert(page_frame(mem + pages(NPAGES - 1)) != last);
 		tell(sockets[1]);
 		await(sockets[1]);
 		igt_assert_eq(count_filled(mem, 0, NPAGES, 1), NPAGES);
@@ -59,8 +60,8 @@ static void test_fork(void)
 	await(sockets[0]);
 	igt_assert_eq_s64(pins_held() - pins, NPAGES);
 	fill(mem, 0, NPAGES, 2);
-	igt_assert_eq_u64(frame(mem), page);
-	igt_assert_eq_u64(frame(mem + pages(NPAGES - 1)), last);
+	igt_assert_eq_u64(page_frame(mem), page);
+	igt_assert_eq_u64(page_frame(mem + pages(NPAGES - 1)), last);
 	tell(sockets[0]);
 	igt_waitchildren();
 	close(sockets[0]);

@@ -4,13 +4,13 @@
  */
 #include <errno.h>
 #include <inttypes.h>
-#include <linux/kernel-page-flags.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
 
 #include "igt.h"
 #include "mempinfd_helper.h"
+#include "phys_helper.h"
 
 #define PARAMETER(name)	"/sys/module/memfd_pin/parameters/" name
 
@@ -232,8 +232,8 @@ static void test_shown(void)
 	mem = anon(MIB(4));
 	igt_assert_eq(madvise(mem, MIB(4), MADV_HUGEPAGE), 0);
 	memset(mem, 1, MIB(4));
-	igt_require_f(frame_flags(frame(mem)) &
-		      frame_flags(frame(mem + MIB(2))) & 1ULL << KPF_THP,
+	igt_require_f(frame_flags(page_frame(mem)) &
+		      frame_flags(page_frame(mem + MIB(2))) & 1ULL << KPF_THP,
 		      "no transparent huge pages\n");
 	pin(fd, mem + page_size(), MIB(4) - page_size());
 	igt_assert(find_owner(getpid(), &bytes, &folios));

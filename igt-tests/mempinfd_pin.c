@@ -6,7 +6,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
-#include <linux/kernel-page-flags.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
@@ -14,6 +13,7 @@
 
 #include "igt.h"
 #include "mempinfd_helper.h"
+#include "phys_helper.h"
 
 #define SIZE	MIB(4)
 #define NPAGES	(SIZE / page_size())
@@ -106,13 +106,13 @@ static const struct kind *current;
 static void get_frames(uint64_t *frames, const char *mem)
 {
 	for (size_t i = 0; i < NPAGES; i += 61)
-		frames[i] = frame(mem + pages(i));
+		frames[i] = page_frame(mem + pages(i));
 }
 
 static void check_frames(const uint64_t *frames, const char *mem)
 {
 	for (size_t i = 0; i < NPAGES; i += 61)
-		igt_assert_eq_u64(frame(mem + pages(i)), frames[i]);
+		igt_assert_eq_u64(page_frame(mem + pages(i)), frames[i]);
 }
 
 /* What is pinned is neither moved nor taken away, and can be used as ever. */
@@ -194,7 +194,7 @@ static void test_pin(void)
 	int64_t pins;
 
 	fill(mem, 0, NPAGES, 1);
-	igt_require_f(frame_flags(frame(mem)) & 1ULL << current->flag,
+	igt_require_f(frame_flags(page_frame(mem)) & 1ULL << current->flag,
 		      "the kernel has no such page at hand\n");
 	pins = pins_held();
 	pin_all(fd, mem, true);
@@ -364,7 +364,7 @@ static void test_other_mapping(void)
 		igt_assert_eq(count_filled(mem, 0, NPAGES, 1), NPAGES);
 		fill(mem, 0, NPAGES, 2);
 		igt_assert_eq(count_filled(other, 0, NPAGES, 2), NPAGES);
-		igt_assert_eq_u64(frame(mem), frame(other));
+		igt_assert_eq_u64(page_frame(mem), page_frame(other));
 		close(fd);
 		unmap(mem, SIZE);
 		igt_assert_eq(count_filled(other, 0, NPAGES, 2), NPAGES);
@@ -400,7 +400,7 @@ static size_t count_in(const struct zone *zones, size_t count, const char *mem)
 
 	for (size_t i = 0; i < NPAGES; i++)
 		for (size_t z = 0; z < count; z++) {
-			uint64_t at = frame(mem + pages(i));
+			uint64_t at = page_frame(mem + pages(i));
 
 			found += at >= zones[z].start && at < zones[z].end;
 		}

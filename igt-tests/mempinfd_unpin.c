@@ -10,6 +10,7 @@
 
 #include "igt.h"
 #include "mempinfd_helper.h"
+#include "phys_helper.h"
 
 #define NPAGES	16
 
@@ -180,7 +181,7 @@ static void pin_clean_page(void)
 	*mem = 1;
 	fd = open_mempinfd();
 	pin(fd, mem, page_size());
-	igt_require_f(!(frame_flags(frame(mem)) & 1ULL << KPF_DIRTY),
+	igt_require_f(!(frame_flags(page_frame(mem)) & 1ULL << KPF_DIRTY),
 		      "the page is marked as written to from the start\n");
 }
 
@@ -190,7 +191,7 @@ static void test_dirty(void)
 	uint64_t page;
 
 	pin_clean_page();
-	page = frame(mem);
+	page = page_frame(mem);
 	unpin(fd, mem, page_size());
 	igt_assert(frame_flags(page) & 1ULL << KPF_DIRTY);
 	close(fd);
@@ -202,7 +203,7 @@ static void test_dirty_close(void)
 	uint64_t page;
 
 	pin_clean_page();
-	page = frame(mem);
+	page = page_frame(mem);
 	close(fd);
 	igt_assert(frame_flags(page) & 1ULL << KPF_DIRTY);
 	unmap(mem, page_size());

@@ -5,16 +5,12 @@
 #ifndef PHYS_HELPER_H
 #define PHYS_HELPER_H
 
+#include <linux/kernel-page-flags.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
 #include "pin_helper.h"
-
-/* Bits of /proc/kpageflags */
-#define PAGE_HUGETLB	17
-#define PAGE_HWPOISON	19
-#define PAGE_THP	22
 
 /*
  * Pages are counted from the one at the address given; each is read first. Of
@@ -36,6 +32,7 @@ void require_pinnable(enum backing backing);
 bool hugetlb_is_pinnable(void);
 bool is_movable(uint64_t frame);
 
+/* Bits are KPF_ of <linux/kernel-page-flags.h> */
 uint64_t frame_flags(uint64_t frame);
 
 #endif

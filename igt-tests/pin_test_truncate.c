@@ -65,7 +65,7 @@ static struct pinned new_pinned(void)
 	pinned.mem = map_fd(pinned.file, SIZE);
 	fill(pinned.mem, 0, NPAGES, 1);
 	if (current->backing == THP)
-		igt_require_f(count_flagged(pinned.mem, NPAGES, PAGE_THP) ==
+		igt_require_f(count_flagged(pinned.mem, NPAGES, KPF_THP) ==
 			      NPAGES, "no transparent huge pages\n");
 
 	pinned.dev = pin_memfd(call, pinned.file, 0, SIZE);
