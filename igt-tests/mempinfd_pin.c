@@ -5,11 +5,9 @@
  */
 #include <errno.h>
 #include <fcntl.h>
-#include <inttypes.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
-#include <sys/utsname.h>
 
 #include "igt.h"
 #include "mempinfd_helper.h"
@@ -133,53 +131,17 @@ static void check_pinned(char *mem)
 	free(frames);
 }
 
-struct zone {
-	uint64_t start, end; /* frames */
-};
-
-/* All zones called Movable, as far as they have memory. */
-static size_t find_movable(struct zone *zones, size_t max)
-{
-	FILE *file = fopen("/proc/zoneinfo", "r");
-	uint64_t spanned = 0, start;
-	bool movable = false;
-	size_t count = 0;
-	char line[128];
-
-	igt_assert(file);
-	while (fgets(line, sizeof(line), file)) {
-		if (!strncmp(line, "Node", 4))
-			movable = strstr(line, "Movable");
-		sscanf(line, " spanned %" SCNu64, &spanned);
-		if (sscanf(line, " start_pfn: %" SCNu64, &start) == 1 &&
-		    movable && spanned && count < max)
-			zones[count++] = (struct zone){ start, start + spanned };
-	}
-	fclose(file);
-	return count;
-}
-
-static bool is_linux_6_1(void)
-{
-	struct utsname name;
-
-	igt_assert_eq(uname(&name), 0);
-	return !strncmp(name.release, "6.1.", 4);
-}
-
 /*
- * Where huge pages are in movable memory, Linux 6.1 cannot move them when they are
+ * Where huge pages are in movable memory, not all kernels can move them when they are
  * pinned, and no version finds one elsewhere for a page that is not there yet.
  */
 static void pin_all(int fd, char *mem, bool touched)
 {
-	int error = touched ? (is_linux_6_1() ? -ENOMEM : 0) : -EFAULT;
+	int error = touched ? (hugetlb_is_pinnable() ? 0 : -ENOMEM) : -EFAULT;
 	int64_t pins = pins_held();
 	int ret = __pin(fd, mem, SIZE);
-	struct zone zone;
 
-	if (ret && ret == error && current->flag == KPF_HUGE &&
-	    find_movable(&zone, 1)) {
+	if (ret && ret == error && current->flag == KPF_HUGE && has_movable()) {
 		igt_assert_eq_s64(pins_held(), pins);
 		igt_require_f(false, "all huge pages are in movable memory\n");
 	}
@@ -343,9 +305,7 @@ static void test_compat(void)
 /* All huge pages may be in movable memory then, see pin_all(). */
 static size_t without_hugetlb_if_movable(size_t count)
 {
-	struct zone zone;
-
-	return find_movable(&zone, 1) ? count - 1 : count;
+	return has_movable() ? count - 1 : count;
 }
 
 /* What is pinned is the page in the file, for whoever writes and reads it. */
@@ -394,35 +354,19 @@ static void test_seal_write(void)
 	}
 }
 
-static size_t count_in(const struct zone *zones, size_t count, const char *mem)
-{
-	size_t found = 0;
-
-	for (size_t i = 0; i < NPAGES; i++)
-		for (size_t z = 0; z < count; z++) {
-			uint64_t at = page_frame(mem + pages(i));
-
-			found += at >= zones[z].start && at < zones[z].end;
-		}
-	return found;
-}
-
 /* The memory is moved with its contents when it is pinned. */
 static void test_movable(void)
 {
 	int fd = open_mempinfd();
-	struct zone zones[8];
-	size_t count;
 	char *mem;
 
-	count = find_movable(zones, ARRAY_SIZE(zones));
-	igt_require_f(count, "no movable zone: boot with movablecore=\n");
+	require_movable();
 	mem = current->map();
 	fill(mem, 0, NPAGES, 1);
-	igt_require_f(count_in(zones, count, mem),
+	igt_require_f(count_movable(mem, NPAGES),
 		      "no page was allocated in the movable zone\n");
 	pin_all(fd, mem, true);
-	igt_assert_eq(count_in(zones, count, mem), 0);
+	igt_assert_eq(count_movable(mem, NPAGES), 0);
 	igt_assert_eq(count_filled(mem, 0, NPAGES, 1), NPAGES);
 	check_pinned(mem);
 	close(fd);

@@ -6,7 +6,6 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/utsname.h>
 
 #include "igt.h"
 #include "phys_helper.h"
@@ -65,40 +64,46 @@ struct frames {
 	uint64_t first, count;
 };
 
-/* Of the one zone of that name there is, on a machine of one node. */
-static struct frames movable_zone(void)
-{
-	struct frames zone = {}, movable = {};
-	char line[128], name[16] = "";
-	FILE *file = fopen("/proc/zoneinfo", "r");
+/* All zones called Movable, one per node, as far as they have memory. */
+static struct frames movable_zones[8];
 
+static size_t count_zones(void)
+{
+	struct frames zone = {};
+	char line[128], name[16] = "";
+	static size_t count;
+	FILE *file;
+
+	if (count)
+		return count;
+	file = fopen("/proc/zoneinfo", "r");
 	igt_assert(file);
 	while (fgets(line, sizeof(line), file)) {
 		sscanf(line, "Node %*d, zone %15s", name);
 		sscanf(line, " spanned %" SCNu64, &zone.count);
 		if (sscanf(line, " start_pfn: %" SCNu64, &zone.first) == 1 &&
-		    !strcmp(name, "Movable"))
-			movable = zone;
+		    !strcmp(name, "Movable") && zone.count &&
+		    count < ARRAY_SIZE(movable_zones))
+			movable_zones[count++] = zone;
 	}
 	fclose(file);
-	return movable;
+	return count;
+}
+
+bool has_movable(void)
+{
+	return count_zones();
 }
 
 void require_movable(void)
 {
-	igt_require_f(movable_zone().count,
+	igt_require_f(has_movable(),
 		      "no ZONE_MOVABLE (it takes movablecore= at boot)\n");
 }
 
 bool hugetlb_is_pinnable(void)
 {
-	unsigned int version = 0, minor = 0;
-	struct utsname name;
-
-	igt_assert_eq(uname(&name), 0);
-	igt_assert_eq(sscanf(name.release, "%u.%u", &version, &minor), 2);
-	return !movable_zone().count || version > 6 ||
-	       (version == 6 && minor >= 11);
+	return !has_movable() || kernel_since(6, 11);
 }
 
 void require_pinnable(enum backing backing)
@@ -109,11 +114,10 @@ void require_pinnable(enum backing backing)
 
 bool is_movable(uint64_t frame)
 {
-	static struct frames zone;
-
-	if (!zone.count)
-		zone = movable_zone();
-	return frame >= zone.first && frame < zone.first + zone.count;
+	for (size_t i = 0; i < count_zones(); i++)
+		if (frame - movable_zones[i].first < movable_zones[i].count)
+			return true;
+	return false;
 }
 
 size_t count_movable(const void *ptr, size_t count)

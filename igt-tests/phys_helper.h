@@ -27,6 +27,7 @@ size_t count_shared(void *a, void *b, size_t count);
  * ZONE_MOVABLE; the subtest is skipped where there is none. Huge pages of hugetlbfs
  * always lie there, and before 6.11 nothing can move them to be pinned.
  */
+bool has_movable(void);
 void require_movable(void);
 void require_pinnable(enum backing backing);
 bool hugetlb_is_pinnable(void);

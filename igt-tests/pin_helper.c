@@ -13,6 +13,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/utsname.h>
 
 #include "igt.h"
 #include "pin_helper.h"
@@ -32,6 +33,16 @@ int count_open_fds(void)
 		count++;
 	closedir(dir);
 	return count;
+}
+
+bool kernel_since(int major, int minor)
+{
+	struct utsname name;
+	int is_major, is_minor;
+
+	igt_assert_eq(uname(&name), 0);
+	igt_assert_eq(sscanf(name.release, "%d.%d", &is_major, &is_minor), 2);
+	return is_major > major || (is_major == major && is_minor >= minor);
 }
 
 /* Settings */

@@ -73,4 +73,6 @@ int read_line(const char *path, char *line, size_t size);
 int write_line(const char *path, const char *line);
 int count_open_fds(void);
 
+bool kernel_since(int major, int minor);
+
 #endif

@@ -79,7 +79,7 @@ static void check_large(enum backing backing)
 
 	if (backing == HUGE_2M &&
 	    (current->memfd || current->flags & PIN_TEST_LONGTERM))
-		require_hugetlb_migration();
+		require_pinnable(HUGE_2M);
 	settle(memfd, mem, 2 * HUGE_PAGES);
 	first = pin_by(current, 0, memfd, mem, 5, 3);
 	once = query(first, 0);

@@ -151,7 +151,7 @@ static const struct pin_call *call;
 static void test_pinned(void)
 {
 	if (memory->get == get_hugetlb && call->flags & PIN_TEST_LONGTERM)
-		require_hugetlb_migration();
+		require_pinnable(HUGE_2M);
 	for (unsigned int flags = 0; flags <= PIN_TEST_WRITE; flags++) {
 		igt_fork(child, 1)
 			check_pinned(call->call, call->flags | flags);

@@ -10,7 +10,6 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
-#include <sys/utsname.h>
 
 #include "igt.h"
 #include "pin_test_helper.h"
@@ -42,40 +41,6 @@ void pin_test(void (*test)(void))
 	restore_settings();
 	igt_assert_eq(count_open_fds(), fds);
 	igt_assert_eq_s64(pins_held(), pins);
-}
-
-bool kernel_since(int major, int minor)
-{
-	struct utsname name;
-	int is_major, is_minor;
-
-	igt_assert_eq(uname(&name), 0);
-	igt_assert_eq(sscanf(name.release, "%d.%d", &is_major, &is_minor), 2);
-	return is_major > major || (is_major == major && is_minor >= minor);
-}
-
-bool has_movable_zone(void)
-{
-	FILE *file = fopen("/proc/zoneinfo", "r");
-	unsigned long present = 0;
-	bool movable = false;
-	char line[128];
-
-	igt_assert(file);
-	while (!present && fgets(line, sizeof(line), file)) {
-		if (!strncmp(line, "Node", 4))
-			movable = strstr(line, "Movable");
-		if (movable)
-			sscanf(line, " present %lu", &present);
-	}
-	fclose(file);
-	return present;
-}
-
-void require_hugetlb_migration(void)
-{
-	igt_require_f(kernel_since(6, 11) || !has_movable_zone(),
-		      "this kernel cannot migrate hugetlb pages for a pin\n");
 }
 
 int open_device(void)

@@ -12,7 +12,7 @@
 
 #include <linux/pin_test.h>
 
-#include "pin_helper.h"
+#include "phys_helper.h"
 
 #define HUGE		MIB(2)
 #define HUGE_PAGES	(HUGE / page_size())
@@ -40,12 +40,6 @@ extern const struct pin_call {
 	unsigned int flags;	/* always given */
 	bool memfd;		/* takes a memfd, not an address */
 } pin_calls[7];
-
-bool kernel_since(int major, int minor);
-
-/* Kernels before 6.11 warn and fail when one pins hugetlb pages in ZONE_MOVABLE. */
-bool has_movable_zone(void);
-void require_hugetlb_migration(void);
 
 /* A new open file of the device */
 int open_device(void);

@@ -11,7 +11,7 @@
 #include "mount_helper.h"
 #include "pin_test_helper.h"
 
-static size_t count_movable(int dev, size_t count)
+static size_t count_movable_entries(int dev, size_t count)
 {
 	size_t found = 0;
 
@@ -85,19 +85,19 @@ static void test_movable(void)
 	int memfd, dev;
 	char *mem;
 
-	igt_require_f(has_movable_zone(), "no movable memory\n");
+	require_movable();
 	if (current->memory == HUGE_2M)
-		require_hugetlb_migration();
+		require_pinnable(HUGE_2M);
 	mem = movable_memory(&memfd);
 
 	/* A short pin leaves it where it is, and tells where that is. */
 	dev = pin(PIN_TEST_FAST, 0, mem, count);
-	igt_require_f(count_movable(dev, count),
+	igt_require_f(count_movable_entries(dev, count),
 		      "the memory does not come from ZONE_MOVABLE\n");
 	unpin(dev, PIN_TEST_CLEAN);
 
 	dev = pin_longterm(mem, memfd, &entries);
-	igt_assert_eq(count_movable(dev, entries), 0);
+	igt_assert_eq(count_movable_entries(dev, entries), 0);
 	/* It is what is mapped: the process and the device see the same. */
 	igt_assert_eq(count_filled(mem, 0, count, 1), count);
 	if (entries == count)
@@ -121,12 +121,12 @@ static void test_movable_held(void)
 	int64_t pins, nr;
 	char *mem;
 
-	igt_require_f(has_movable_zone(), "no movable memory\n");
+	require_movable();
 	if (current->memory == HUGE_2M && current->call < PIN_TEST_MEMFD)
-		require_hugetlb_migration();
+		require_pinnable(HUGE_2M);
 	mem = movable_memory(&memfd);
 	held = pin(PIN_TEST_FAST, 0, mem + pages(count / 2), 1);
-	igt_require_f(count_movable(held, 1),
+	igt_require_f(count_movable_entries(held, 1),
 		      "the memory does not come from ZONE_MOVABLE\n");
 	pins = pins_held();
 	dev = open_device();
@@ -138,7 +138,7 @@ static void test_movable_held(void)
 	/* By address, a short pin ends before it. */
 	if (current->call < PIN_TEST_MEMFD && nr > 0) {
 		igt_assert_lte(nr, count / 2);
-		igt_assert_eq(count_movable(dev, nr), 0);
+		igt_assert_eq(count_movable_entries(dev, nr), 0);
 	} else {
 		igt_assert_eq_s64(nr, -ENOMEM);
 		igt_assert_eq_s64(pins_held(), pins);

@@ -72,8 +72,7 @@ static void test_memfd(void)
 	int memfd, dev;
 	char *mem;
 
-	if (current->backing == HUGE_2M)
-		require_hugetlb_migration();
+	require_pinnable(current->backing);
 	memfd = unsealed_memfd(current->backing, pages(current->size));
 	mem = map_fd(memfd, pages(current->size));
 	dev = open_device();

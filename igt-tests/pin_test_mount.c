@@ -29,11 +29,11 @@ static void require_right_counts(bool none_free)
 	int fd, ret;
 
 	if (call == PIN_TEST_MEMFD_FOLIOS && kernel_since(6, 11)) {
-		igt_require_f(kernel_since(6, 17) && !has_movable_zone(),
+		igt_require_f(kernel_since(6, 17) && !has_movable(),
 			      "the kernel's function cannot fill such holes\n");
 		return;
 	}
-	if (!none_free && !has_movable_zone())
+	if (!none_free && !has_movable())
 		return;
 	close(unsealed_memfd(HUGE_2M, 0));
 	mount_dir("none", "hugetlbfs", "pagesize=2M,size=2M");
@@ -51,7 +51,7 @@ static struct pool mount_hugetlbfs(int count, const char *options)
 {
 	struct pool before;
 
-	require_hugetlb_migration();
+	require_pinnable(HUGE_2M);
 	close(unsealed_memfd(HUGE_2M, count * HUGE));
 	before = pool();
 	mount_dir("none", "hugetlbfs", options);

@@ -11,7 +11,6 @@
 #include "hugetlb_helper.h"
 #include "igt.h"
 #include "mount_helper.h"
-#include "phys_helper.h"
 #include "pin_test_helper.h"
 
 #define SIZE	MIB(16)
@@ -51,8 +50,7 @@ static struct pinned new_pinned(void)
 {
 	struct pinned pinned = { .step = 1 };
 
-	if (current->backing == HUGE_2M)
-		require_hugetlb_migration();
+	require_pinnable(current->backing);
 	pinned.file = unsealed_memfd(current->backing, 2 * SIZE);
 	igt_assert_eq(ftruncate(pinned.file, SIZE), 0);
 	pinned.pool = pool();
