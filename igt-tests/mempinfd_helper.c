@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
- * What the mempinfd tests share: the device, memory, and processes that talk to
- * each other.
+ * What the mempinfd tests share: the device, and processes that talk to each
+ * other.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -10,7 +10,6 @@
 #include <poll.h>
 #include <string.h>
 #include <sys/ioctl.h>
-#include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 
@@ -79,23 +78,6 @@ void unpin(int fd, const void *addr, uint64_t size)
 	int ret = __unpin(fd, addr, size);
 
 	igt_assert_f(!ret, "MEMPINFD_UNPIN: %s\n", strerror(-ret));
-}
-
-/* Memory */
-
-void *anon(size_t size)
-{
-	char *ptr, *aligned;
-
-	ptr = mmap(NULL, size + MIB(2), PROT_READ | PROT_WRITE,
-		   MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	igt_assert(ptr != MAP_FAILED);
-	aligned = (char *)(((uintptr_t)ptr + MIB(2) - 1) & -MIB(2));
-	if (aligned > ptr)
-		unmap(ptr, aligned - ptr);
-	if (ptr + MIB(2) > aligned)
-		unmap(aligned + size, ptr + MIB(2) - aligned);
-	return aligned;
 }
 
 int64_t charged(int uid)

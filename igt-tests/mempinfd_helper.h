@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What the mempinfd tests share: the device, memory, and processes that talk to
- * each other.
+ * What the mempinfd tests share: the device, and processes that talk to each
+ * other.
  */
 #ifndef MEMPINFD_HELPER_H
 #define MEMPINFD_HELPER_H
@@ -33,9 +33,6 @@ int __pin(int fd, const void *addr, uint64_t size);
 int __unpin(int fd, const void *addr, uint64_t size);
 void pin(int fd, const void *addr, uint64_t size);
 void unpin(int fd, const void *addr, uint64_t size);
-
-/* Private anonymous memory, not touched; at an address that 2 MiB divide */
-void *anon(size_t size);
 
 /* Bytes that a user is charged for, whoever does it if @uid is -1 */
 int64_t charged(int uid);

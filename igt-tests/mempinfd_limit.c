@@ -213,11 +213,10 @@ static bool find_owner(pid_t pid, int64_t *bytes, int64_t *folios)
 
 static void test_shown(void)
 {
-	char *mem = anon(MIB(4));
+	char *mem = anon_small(MIB(4));
 	int64_t bytes, folios;
 	int fd = open_mempinfd();
 
-	igt_assert_eq(madvise(mem, MIB(4), MADV_NOHUGEPAGE), 0);
 	igt_assert(!find_owner(getpid(), &bytes, &folios));
 	pin(fd, mem, pages(100));
 	igt_assert(find_owner(getpid(), &bytes, &folios));
@@ -227,10 +226,8 @@ static void test_shown(void)
 	igt_assert(!find_owner(getpid(), &bytes, &folios));
 
 	/* A large folio is one, however many of its pages are pinned. */
-	set("/sys/kernel/mm/transparent_hugepage/enabled", "always");
 	unmap(mem, MIB(4));
-	mem = anon(MIB(4));
-	igt_assert_eq(madvise(mem, MIB(4), MADV_HUGEPAGE), 0);
+	mem = anon_thp(MIB(4));
 	memset(mem, 1, MIB(4));
 	igt_require_f(frame_flags(page_frame(mem)) &
 		      frame_flags(page_frame(mem + MIB(2))) & 1ULL << KPF_THP,

@@ -18,19 +18,12 @@
 
 static void *map_anon(void)
 {
-	char *mem = anon(SIZE);
-
-	igt_assert_eq(madvise(mem, SIZE, MADV_NOHUGEPAGE), 0);
-	return mem;
+	return anon_small(SIZE);
 }
 
 static void *map_anon_thp(void)
 {
-	char *mem = anon(SIZE);
-
-	set("/sys/kernel/mm/transparent_hugepage/enabled", "always");
-	igt_assert_eq(madvise(mem, SIZE, MADV_HUGEPAGE), 0);
-	return mem;
+	return anon_thp(SIZE);
 }
 
 static void *map_memfd(enum backing backing, int flags)

@@ -203,7 +203,7 @@ static void test_kill_anytime(void)
 {
 	size_t size = MIB(8);
 	int64_t pins = pins_held();
-	char *mem = anon(size);
+	char *mem = anon_small(size);
 	int status;
 
 	for (int i = 0; i < 20; i++) {
@@ -213,7 +213,6 @@ static void test_kill_anytime(void)
 		if (!pid) {
 			int fd = open("/dev/mempinfd", O_RDWR | O_CLOEXEC);
 
-			madvise(mem, size, MADV_NOHUGEPAGE);
 			while (!__pin(fd, mem, size) && !__unpin(fd, mem, size))
 				madvise(mem, size, MADV_DONTNEED);
 			_exit(1);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /*
- * What the test programs share: memfds of every kind, page patterns, and the
+ * What the test programs share: memory of every kind, page patterns, and the
  * kernel's counters and settings.
  */
 #include <dirent.h>
@@ -295,6 +295,41 @@ void *map_fd(int fd, size_t size)
 void unmap(void *ptr, size_t size)
 {
 	igt_assert_eq(munmap(ptr, size), 0);
+}
+
+/* Anonymous memory */
+
+/* What lies beside it is given back, so that unmap() of it is all there is to do. */
+void *anon(size_t size)
+{
+	char *ptr, *aligned;
+
+	ptr = mmap(NULL, size + MIB(2), PROT_READ | PROT_WRITE,
+		   MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	igt_assert(ptr != MAP_FAILED);
+	aligned = (char *)(((uintptr_t)ptr + MIB(2) - 1) & -MIB(2));
+	if (aligned > ptr)
+		unmap(ptr, aligned - ptr);
+	if (ptr + MIB(2) > aligned)
+		unmap(aligned + size, ptr + MIB(2) - aligned);
+	return aligned;
+}
+
+void *anon_small(size_t size)
+{
+	void *mem = anon(size);
+
+	igt_assert_eq(madvise(mem, size, MADV_NOHUGEPAGE), 0);
+	return mem;
+}
+
+void *anon_thp(size_t size)
+{
+	void *mem = anon(size);
+
+	set("/sys/kernel/mm/transparent_hugepage/enabled", "madvise");
+	igt_assert_eq(madvise(mem, size, MADV_HUGEPAGE), 0);
+	return mem;
 }
 
 /* Patterns */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What the test programs share: memfds of every kind, page patterns, and the
+ * What the test programs share: memory of every kind, page patterns, and the
  * kernel's counters and settings.
  */
 #ifndef PIN_HELPER_H
@@ -47,6 +47,14 @@ int reopen(int fd, int flags);
 size_t fd_size(int fd);
 void *map_fd(int fd, size_t size);
 void unmap(void *ptr, size_t size);
+
+/*
+ * Private anonymous memory, not touched, at an address that 2 MiB divide: of pages
+ * as the system chooses them, of small ones, or of transparent huge ones
+ */
+void *anon(size_t size);
+void *anon_small(size_t size);
+void *anon_thp(size_t size);
 
 /*
  * The pattern of a page depends on a seed and the page's number, so that no

@@ -54,7 +54,7 @@ static void check_direct_io(char *mem)
 
 static void test_direct_io_anon(void)
 {
-	char *mem = anon(NPAGES);
+	char *mem = anon_small(pages(NPAGES));
 
 	check_direct_io(mem);
 	unmap(mem, pages(NPAGES));
@@ -119,7 +119,7 @@ static void check_longterm(int dev, char *mem)
 
 static void test_longterm_anon(void)
 {
-	char *mem = anon(NPAGES);
+	char *mem = anon_small(pages(NPAGES));
 	int dev = pin(PIN_TEST_FAST, PIN_TEST_LONGTERM | PIN_TEST_WRITE, mem,
 		      NPAGES);
 
@@ -190,7 +190,7 @@ static const struct change changes[] = {
 
 static void test_notifier(void)
 {
-	char *mem = anon(NPAGES), *other = anon(NPAGES);
+	char *mem = anon_small(pages(NPAGES)), *other = anon_small(pages(NPAGES));
 	int64_t pins = pins_held();
 	int dev;
 
@@ -228,7 +228,7 @@ static void test_notifier_exit(void)
 
 	igt_assert_lte(0, child);
 	if (!child) {
-		char *mem = anon(NPAGES);
+		char *mem = anon_small(pages(NPAGES));
 
 		fill(mem, 0, NPAGES, 1);
 		_exit(__pin(dev, PIN_TEST_FAST, PIN_TEST_NOTIFY, mem, NPAGES) !=
@@ -246,7 +246,7 @@ static void test_notifier_exit(void)
 static void test_struct_page(void)
 {
 	struct pin_test_page before, during, after;
-	char *mem = anon(1);
+	char *mem = anon_small(page_size());
 	struct iovec iov = { .iov_base = mem, .iov_len = page_size() };
 	struct pin_counts counts;
 	int dev, fds[2];
@@ -294,7 +294,7 @@ static void check_written(char *mem)
 
 static void test_write_anon(void)
 {
-	char *mem = anon(NPAGES);
+	char *mem = anon_small(pages(NPAGES));
 	int dev = pin(PIN_TEST_SLOW, PIN_TEST_WRITE, mem, NPAGES);
 	int64_t swapped = vmstat("pswpout");
 

@@ -118,7 +118,7 @@ static void test_hugetlb(void)
 
 static void test_zero(void)
 {
-	char *mem = anon(NPAGES);
+	char *mem = anon_small(pages(NPAGES));
 	struct pin_test_page page;
 	struct pin_counts before, during, after;
 	int first, second;
@@ -146,7 +146,7 @@ static void test_zero(void)
 /* The lockless walk of the page tables leaves it to others, or does the same. */
 static void test_zero_fast_only(void)
 {
-	char *mem = anon(NPAGES);
+	char *mem = anon_small(pages(NPAGES));
 	struct pin_counts before, after;
 	struct pin_test_page page;
 	int dev, fast_only = open_device();
@@ -229,7 +229,7 @@ static void test_killed(void)
 	child = fork();
 	igt_assert_lte(0, child);
 	if (!child) {
-		char *mem = anon(NPAGES);
+		char *mem = anon_small(pages(NPAGES));
 		int dev = open_device();
 
 		fill(mem, 0, NPAGES, 1);
@@ -250,7 +250,7 @@ static void test_killed(void)
 static void test_device(void)
 {
 	int dev = open_device();
-	char *mem = anon(1);
+	char *mem = anon_small(page_size());
 	char byte = 0;
 
 	mem[0] = 1;

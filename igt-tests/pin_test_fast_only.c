@@ -26,7 +26,7 @@ static int64_t fast_only(unsigned int flags, const void *addr, int64_t count)
 
 static void test_present(void)
 {
-	char *mem = anon(NPAGES);
+	char *mem = anon_small(pages(NPAGES));
 	int dev, again;
 
 	fill(mem, 0, NPAGES, 1);
@@ -51,7 +51,7 @@ static void test_present(void)
 /* Up to the first page that is not there; at that, nothing is faulted in. */
 static void test_absent(void)
 {
-	char *mem = anon(NPAGES);
+	char *mem = anon_small(pages(NPAGES));
 	unsigned char resident[NPAGES];
 
 	igt_assert_eq_s64(fast_only(0, mem, NPAGES), 0);
@@ -76,7 +76,7 @@ static void test_absent(void)
 
 static void test_swapped(void)
 {
-	char *mem = anon(NPAGES);
+	char *mem = anon_small(pages(NPAGES));
 	int64_t swapped = vmstat("pswpout"), in;
 
 	swap_on(MIB(16));
@@ -97,7 +97,7 @@ static void test_swapped(void)
 
 static void test_readonly(void)
 {
-	char *mem = anon(NPAGES), *file;
+	char *mem = anon_small(pages(NPAGES)), *file;
 	int memfd = unsealed_memfd(SHMEM, pages(NPAGES));
 
 	fill(mem, 0, NPAGES, 1);
@@ -126,7 +126,7 @@ static void test_readonly(void)
 /* Flags that it cannot honour. On 6.1 it is the kernel's own, which can. */
 static void test_refused(void)
 {
-	char *mem = anon(NPAGES);
+	char *mem = anon_small(pages(NPAGES));
 
 	igt_require_f(kernel_since(6, 3), "the kernel has its own\n");
 	fill(mem, 0, NPAGES, 1);
@@ -140,7 +140,7 @@ static void test_refused(void)
 
 static void test_never_negative(void)
 {
-	char *mem = anon(NPAGES);
+	char *mem = anon_small(pages(NPAGES));
 	static const uint64_t bad[] = {
 		0, 4096,
 		0x7ffffffff000,			/* the page after the last */
@@ -200,7 +200,7 @@ static void check_huge(char *mem)
 
 static void test_thp(void)
 {
-	check_huge(anon_thp(2));
+	check_huge(anon_thp(2 * HUGE));
 }
 
 static void check_huge_memfd(enum backing backing, int flags)
@@ -242,7 +242,7 @@ static int64_t counter(const char *name)
 static void test_interval(void)
 {
 	int64_t calls, failed, want = 0;
-	char *mem = anon(NPAGES);
+	char *mem = anon_small(pages(NPAGES));
 
 	counter("interval");
 	fill(mem, 0, NPAGES, 1);

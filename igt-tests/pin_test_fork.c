@@ -27,12 +27,12 @@ static size_t total(void)
 
 static char *get_anon(void)
 {
-	return anon(NPAGES);
+	return anon_small(pages(NPAGES));
 }
 
 static char *get_thp(void)
 {
-	return anon_thp(2);
+	return anon_thp(2 * HUGE);
 }
 
 /* The pool has room for copies. */
@@ -162,7 +162,7 @@ static void test_pinned(void)
 /* The process that is pinned writes and reads its own memory. */
 static void test_remote(void)
 {
-	char *mem = anon(NPAGES), byte;
+	char *mem = anon_small(pages(NPAGES)), byte;
 	int turn[2], back[2], dev = open_device(), status;
 	pid_t child;
 
@@ -210,7 +210,7 @@ static void test_remote(void)
 /* What cannot be pinned ends it, or is refused at the start. */
 static void test_short(void)
 {
-	char *mem = anon(NPAGES);
+	char *mem = anon_small(pages(NPAGES));
 	int64_t nr;
 
 	unmap(mem + pages(NPAGES / 2), pages(NPAGES / 2));

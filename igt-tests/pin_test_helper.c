@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
 /*
- * What the tests of the pin functions share: calls by way of /dev/pin_test, and
- * memory of every kind.
+ * What the tests of the pin functions share: calls by way of /dev/pin_test.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -9,7 +8,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
-#include <sys/mman.h>
 
 #include "igt.h"
 #include "pin_test_helper.h"
@@ -178,35 +176,6 @@ size_t device_count_filled(int dev, size_t count, uint64_t seed)
 	found = count_filled(data, 0, count, seed);
 	free(data);
 	return found;
-}
-
-char *anon(size_t count)
-{
-	char *mem = mmap(NULL, pages(count), PROT_READ | PROT_WRITE,
-			 MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-
-	igt_assert(mem != MAP_FAILED);
-	igt_assert_eq(madvise(mem, pages(count), MADV_NOHUGEPAGE), 0);
-	return mem;
-}
-
-/* What lies beside it is given back, so that unmap() of it is all there is to do. */
-char *anon_thp(size_t count)
-{
-	size_t size = count * HUGE;
-	char *all, *mem;
-
-	set("/sys/kernel/mm/transparent_hugepage/enabled", "madvise");
-	all = mmap(NULL, size + HUGE, PROT_READ | PROT_WRITE,
-		   MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	igt_assert(all != MAP_FAILED);
-	mem = (char *)(((uintptr_t)all + HUGE - 1) & ~(HUGE - 1));
-	if (mem > all)
-		unmap(all, mem - all);
-	if (mem < all + HUGE)
-		unmap(mem + size, all + HUGE - mem);
-	igt_assert_eq(madvise(mem, size, MADV_HUGEPAGE), 0);
-	return mem;
 }
 
 struct pin_counts count_pins(void)

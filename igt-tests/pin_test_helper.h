@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What the tests of the pin functions share: calls by way of /dev/pin_test, and
- * memory of every kind.
+ * What the tests of the pin functions share: calls by way of /dev/pin_test.
  */
 #ifndef PIN_TEST_HELPER_H
 #define PIN_TEST_HELPER_H
@@ -73,10 +72,6 @@ bool queryable(int dev, unsigned int entry);
 uint64_t device_read(int dev, size_t page);
 void device_write(int dev, size_t page, uint64_t value);
 size_t device_count_filled(int dev, size_t count, uint64_t seed);
-
-/* Memory: private and anonymous, of small pages, or of one aligned huge page each */
-char *anon(size_t count);
-char *anon_thp(size_t count);
 
 /* Of all pins since the system was booted */
 struct pin_counts {

@@ -58,9 +58,9 @@ static char *movable_memory(int *memfd)
 
 	*memfd = -1;
 	if (current->memory == ANON) {
-		mem = anon(count);
+		mem = anon_small(pages(count));
 	} else if (current->memory == ANON_THP) {
-		mem = anon_thp(2);
+		mem = anon_thp(2 * HUGE);
 	} else {
 		*memfd = unsealed_memfd(current->memory, pages(count));
 		mem = map_fd(*memfd, pages(count));

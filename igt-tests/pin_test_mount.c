@@ -230,7 +230,7 @@ static void test_min_size_only(void)
 /* ENOSPC, as of write() */
 static void test_tmpfs(void)
 {
-	char *data = anon(33);
+	char *data = anon_small(pages(33));
 	int64_t all, got;
 	int fd, dev;
 

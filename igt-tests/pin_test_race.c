@@ -138,20 +138,20 @@ static void check_race(void (*adversary)(void), bool contents)
 
 static void test_fork(void)
 {
-	mem = anon(NPAGES);
+	mem = anon_small(pages(NPAGES));
 	check_race(share, true);
 }
 
 static void test_fork_thp(void)
 {
-	mem = anon_thp(1);
+	mem = anon_thp(HUGE);
 	check_race(share, true);
 }
 
 static void test_swap(void)
 {
 	swap_on(MIB(64));
-	mem = anon(NPAGES);
+	mem = anon_small(pages(NPAGES));
 	check_race(page_out, true);
 	swap_off();
 }
@@ -159,7 +159,7 @@ static void test_swap(void)
 static void test_swap_thp(void)
 {
 	swap_on(MIB(64));
-	mem = anon_thp(1);
+	mem = anon_thp(HUGE);
 	check_race(page_out, true);
 	swap_off();
 }
@@ -169,25 +169,25 @@ static void test_ksm(void)
 	set(KSM "pages_to_scan", "10000");
 	set(KSM "sleep_millisecs", "0");
 	set(KSM "run", "1");
-	mem = anon(NPAGES);
+	mem = anon_small(pages(NPAGES));
 	check_race(merge, true);
 }
 
 static void test_discard(void)
 {
-	mem = anon(NPAGES);
+	mem = anon_small(pages(NPAGES));
 	check_race(discard, false);
 }
 
 static void test_munmap(void)
 {
-	mem = anon(NPAGES);
+	mem = anon_small(pages(NPAGES));
 	check_race(map_anew, false);
 }
 
 static void test_protect(void)
 {
-	mem = anon(NPAGES);
+	mem = anon_small(pages(NPAGES));
 	check_race(protect, false);
 }
 
