@@ -5,7 +5,6 @@
  */
 #include <errno.h>
 #include <fcntl.h>
-#include <inttypes.h>
 #include <linux/userfaultfd.h>
 #include <poll.h>
 #include <string.h>
@@ -78,23 +77,6 @@ void unpin(int fd, const void *addr, uint64_t size)
 	int ret = __unpin(fd, addr, size);
 
 	igt_assert_f(!ret, "MEMPINFD_UNPIN: %s\n", strerror(-ret));
-}
-
-int64_t charged(int uid)
-{
-	int64_t bytes, total = 0;
-	char line[128];
-	FILE *file;
-	int user;
-
-	file = fopen("/sys/kernel/debug/memfd_pin/users", "r");
-	igt_require_f(file, "no debugfs\n");
-	while (fgets(line, sizeof(line), file))
-		if (sscanf(line, "%d %" SCNd64, &user, &bytes) == 2 &&
-		    (uid < 0 || user == uid))
-			total += bytes;
-	fclose(file);
-	return total;
 }
 
 /* Processes */

@@ -8,10 +8,8 @@
 
 #include <linux/mempinfd.h>
 
+#include "charge_helper.h"
 #include "pin_helper.h"
-
-/* An ordinary user, who has no capabilities. */
-#define USER	1000
 
 /*
  * The subtests of each file. Each is run by mempinfd_test(), which fails it if it
@@ -33,9 +31,6 @@ int __pin(int fd, const void *addr, uint64_t size);
 int __unpin(int fd, const void *addr, uint64_t size);
 void pin(int fd, const void *addr, uint64_t size);
 void unpin(int fd, const void *addr, uint64_t size);
-
-/* Bytes that a user is charged for, whoever does it if @uid is -1 */
-int64_t charged(int uid);
 
 /* Processes connected by a socket pair; who waits for one that died, fails */
 void make_sockets(int sockets[2]);

@@ -209,7 +209,7 @@ static void test_close_passed(void)
 		void *mem = anon(pages(NPAGES));
 		int own = open_mempinfd();
 
-		igt_assert_eq(setresuid(USER, USER, USER), 0);
+		become(USER);
 		pin(own, mem, pages(NPAGES));
 		send_fd(sockets[1], own);
 	}

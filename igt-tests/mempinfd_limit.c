@@ -3,7 +3,6 @@
  * Who pays for the pins, and how many they may have.
  */
 #include <errno.h>
-#include <inttypes.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
@@ -12,15 +11,8 @@
 #include "mempinfd_helper.h"
 #include "phys_helper.h"
 
-#define PARAMETER(name)	"/sys/module/memfd_pin/parameters/" name
-
 /* Pages in the limit of 1 MiB that the tests set. */
 #define LIMIT		(MIB(1) / page_size())
-
-static void become_user(void)
-{
-	igt_assert_eq(setresuid(USER, USER, USER), 0);
-}
 
 static size_t count_present(char *mem, size_t count)
 {
@@ -38,11 +30,11 @@ static void test_limit(void)
 {
 	int fd = open_mempinfd(), other = open_mempinfd();
 
-	set(PARAMETER("user_limit_mb"), "1");
+	set(USER_LIMIT, "1");
 	igt_fork(child, 1) {
 		char *mem = anon(pages(2 * LIMIT));
 
-		become_user();
+		become(USER);
 		igt_assert_eq(__pin(fd, mem, pages(LIMIT + 1)), -ENOMEM);
 		igt_assert_eq(__pin(fd, mem, pages(LIMIT) + 1), -ENOMEM);
 		pin(fd, mem, pages(LIMIT));
@@ -72,11 +64,11 @@ static void test_limit_before_work(void)
 	int64_t acquired = vmstat("nr_foll_pin_acquired");
 	int fd = open_mempinfd();
 
-	set(PARAMETER("user_limit_mb"), "1");
+	set(USER_LIMIT, "1");
 	igt_fork(child, 1) {
 		char *mem = anon(pages(LIMIT + 1));
 
-		become_user();
+		become(USER);
 		igt_assert_eq(__pin(fd, mem, pages(LIMIT + 1)), -ENOMEM);
 		igt_assert_eq(count_present(mem, LIMIT + 1), 0);
 	}
@@ -90,30 +82,30 @@ static void test_limit_per_user(void)
 {
 	int fd = open_mempinfd();
 
-	set(PARAMETER("user_limit_mb"), "1");
+	set(USER_LIMIT, "1");
 	igt_fork(child, 1) {
-		become_user();
+		become(USER);
 		pin(fd, anon(pages(LIMIT - 1)), pages(LIMIT - 1));
 	}
 	igt_waitchildren();
 	igt_fork(child, 1) {
 		char *mem = anon(pages(2));
 
-		become_user();
+		become(USER);
 		igt_assert_eq(__pin(fd, mem, pages(2)), -ENOMEM);
 		pin(fd, mem, pages(1));
 	}
 	igt_waitchildren();
 	igt_fork(child, 1) {
-		igt_assert_eq(setresuid(USER + 1, USER + 1, USER + 1), 0);
+		become(OTHER);
 		pin(fd, anon(pages(LIMIT)), pages(LIMIT));
 	}
 	igt_waitchildren();
 	igt_assert_eq_s64(charged(USER), pages(LIMIT));
-	igt_assert_eq_s64(charged(USER + 1), pages(LIMIT));
+	igt_assert_eq_s64(charged(OTHER), pages(LIMIT));
 	close(fd);
 	igt_assert_eq_s64(charged(USER), 0);
-	igt_assert_eq_s64(charged(USER + 1), 0);
+	igt_assert_eq_s64(charged(OTHER), 0);
 }
 
 /* Root is not limited, but counted. */
@@ -122,7 +114,7 @@ static void test_unlimited(void)
 	char *mem = anon(MIB(2));
 	int fd = open_mempinfd();
 
-	set(PARAMETER("user_limit_mb"), "1");
+	set(USER_LIMIT, "1");
 	pin(fd, mem, MIB(2));
 	igt_assert_eq_s64(charged(0), MIB(2));
 	unpin(fd, mem, MIB(2));
@@ -136,12 +128,12 @@ static void test_charge_undone(void)
 {
 	int fd = open_mempinfd();
 
-	set(PARAMETER("user_limit_mb"), "1");
+	set(USER_LIMIT, "1");
 	igt_fork(child, 1) {
 		char *mem = anon(pages(LIMIT));
 
 		unmap(mem + pages(LIMIT - 1), pages(1));
-		become_user();
+		become(USER);
 		for (int i = 0; i < 3; i++)
 			igt_assert_eq(__pin(fd, mem, pages(LIMIT)), -EFAULT);
 		pin(fd, mem, pages(LIMIT - 1));
@@ -159,12 +151,12 @@ static void test_strict(void)
 	struct rlimit limit = { .rlim_cur = pages(8), .rlim_max = pages(8) };
 	int fd = open_mempinfd();
 
-	set(PARAMETER("strict"), "Y");
+	set(STRICT, "Y");
 	igt_fork(child, 1) {
 		char *mem = anon(pages(16));
 
 		igt_assert_eq(setrlimit(RLIMIT_MEMLOCK, &limit), 0);
-		become_user();
+		become(USER);
 		igt_assert_eq(__pin(fd, mem, pages(9)), -ENOMEM);
 		pin(fd, mem, pages(8));
 		igt_assert_eq(__pin(fd, mem + pages(8), 1), -ENOMEM);
@@ -177,7 +169,7 @@ static void test_strict(void)
 		char *mem = anon(page_size());
 
 		igt_assert_eq(setrlimit(RLIMIT_MEMLOCK, &limit), 0);
-		become_user();
+		become(USER);
 		igt_assert_eq(__pin(fd, mem, 1), -ENOMEM);
 	}
 	igt_waitchildren();
@@ -186,44 +178,29 @@ static void test_strict(void)
 	fd = open_mempinfd();
 	igt_fork(child, 1) {
 		igt_assert_eq(setrlimit(RLIMIT_MEMLOCK, &limit), 0);
-		become_user();
+		become(USER);
 		pin(fd, anon(pages(8)), pages(8));
 	}
 	igt_waitchildren();
 	close(fd);
 }
 
-/* The table of owners: uid, pid, driver, bytes, folios and command. */
-static bool find_owner(pid_t pid, int64_t *bytes, int64_t *folios)
+static struct owner own_pins(void)
 {
-	char line[128], driver[32];
-	bool found = false;
-	FILE *file;
-	int owner;
-
-	file = fopen("/sys/kernel/debug/memfd_pin/owners", "r");
-	igt_require_f(file, "no debugfs\n");
-	while (!found && fgets(line, sizeof(line), file))
-		found = sscanf(line, "%*d %d %31s %" SCNd64 " %" SCNd64,
-			       &owner, driver, bytes, folios) == 4 &&
-			owner == pid && !strcmp(driver, "mempinfd");
-	fclose(file);
-	return found;
+	return owner_of(getuid(), getpid(), "mempinfd");
 }
 
 static void test_shown(void)
 {
 	char *mem = anon_small(MIB(4));
-	int64_t bytes, folios;
 	int fd = open_mempinfd();
 
-	igt_assert(!find_owner(getpid(), &bytes, &folios));
+	igt_assert_eq_s64(own_pins().bytes, 0);
 	pin(fd, mem, pages(100));
-	igt_assert(find_owner(getpid(), &bytes, &folios));
-	igt_assert_eq_s64(bytes, pages(100));
-	igt_assert_eq_s64(folios, 100);
+	igt_assert_eq_s64(own_pins().bytes, pages(100));
+	igt_assert_eq_s64(own_pins().folios, 100);
 	unpin(fd, mem, pages(100));
-	igt_assert(!find_owner(getpid(), &bytes, &folios));
+	igt_assert_eq_s64(own_pins().bytes, 0);
 
 	/* A large folio is one, however many of its pages are pinned. */
 	unmap(mem, MIB(4));
@@ -233,9 +210,8 @@ static void test_shown(void)
 		      frame_flags(page_frame(mem + MIB(2))) & 1ULL << KPF_THP,
 		      "no transparent huge pages\n");
 	pin(fd, mem + page_size(), MIB(4) - page_size());
-	igt_assert(find_owner(getpid(), &bytes, &folios));
-	igt_assert_eq_s64(bytes, MIB(4) - page_size());
-	igt_assert_eq_s64(folios, 2);
+	igt_assert_eq_s64(own_pins().bytes, MIB(4) - page_size());
+	igt_assert_eq_s64(own_pins().folios, 2);
 	close(fd);
 	unmap(mem, MIB(4));
 }

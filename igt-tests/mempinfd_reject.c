@@ -250,7 +250,7 @@ static void test_memlock_zero(void)
 
 		igt_assert_eq(setrlimit(RLIMIT_MEMLOCK, &none), 0);
 		pin(fd, mem, page_size());
-		igt_assert_eq(setresuid(USER, USER, USER), 0);
+		become(USER);
 		/* What it has it may give back. */
 		unpin(fd, mem, page_size());
 		igt_assert_eq(__pin(fd, mem, page_size()), -EPERM);
@@ -263,7 +263,7 @@ static void test_memlock_zero(void)
 static void test_permissions(void)
 {
 	igt_fork(child, 1) {
-		igt_assert_eq(setresuid(USER, USER, USER), 0);
+		become(USER);
 		igt_assert_eq(open("/dev/mempinfd", O_RDWR), -1);
 		igt_assert_eq(errno, EACCES);
 	}

@@ -6,7 +6,6 @@
  */
 #include <errno.h>
 #include <fcntl.h>
-#include <inttypes.h>
 #include <poll.h>
 #include <sched.h>
 #include <string.h>
@@ -94,69 +93,7 @@
 
 IGT_TEST_DESCRIPTION("Charges and limits of pinned memory");
 
-#define DEBUGFS	"/sys/kernel/debug/memfd_pin/"
 #define TRACING	"/sys/kernel/tracing/"
-
-/* Bytes that a user is charged, or -1 if nothing is known of that user. */
-static int64_t find_charge(uid_t user)
-{
-	FILE *file = fopen(DEBUGFS "users", "r");
-	int64_t bytes, found = -1;
-	unsigned int uid;
-	char line[128];
-
-	igt_assert(file);
-	while (fgets(line, sizeof(line), file))
-		if (sscanf(line, "%u %" SCNd64, &uid, &bytes) == 2 &&
-		    uid == user)
-			found = bytes;
-	fclose(file);
-	return found;
-}
-
-int64_t charged(uid_t user)
-{
-	int64_t found = find_charge(user);
-
-	return found < 0 ? 0 : found;
-}
-
-bool listed(uid_t user)
-{
-	return find_charge(user) >= 0;
-}
-
-struct owner {
-	int64_t bytes;
-	int64_t folios;
-	char command[32];
-};
-
-/* What a process is charged for udmabuf. */
-static struct owner owner_of(uid_t user, pid_t process)
-{
-	struct owner owner, found = {};
-	FILE *file = fopen(DEBUGFS "owners", "r");
-	char line[256], driver[32];
-	unsigned int uid;
-	int pid;
-
-	igt_assert(file);
-	while (fgets(line, sizeof(line), file))
-		if (sscanf(line, "%u %d %31s %" SCNd64 " %" SCNd64 " %31[^\n]",
-			   &uid, &pid, driver, &owner.bytes, &owner.folios,
-			   owner.command) == 6 &&
-		    uid == user && pid == process && !strcmp(driver, "udmabuf"))
-			found = owner;
-	fclose(file);
-	return found;
-}
-
-void become(uid_t user)
-{
-	igt_assert_eq(setresgid(user, user, user), 0);
-	igt_assert_eq(setresuid(user, user, user), 0);
-}
 
 int __create_pages(int dev, size_t count)
 {
@@ -218,13 +155,13 @@ static void test_charge(int dev)
 
 	fd = create_pages(dev, 100);
 	igt_assert_eq_s64(charged(getuid()), before + pages(100));
-	owner = owner_of(getuid(), getpid());
+	owner = owner_of(getuid(), getpid(), "udmabuf");
 	igt_assert_eq_s64(owner.bytes, pages(100));
 	igt_assert_eq_s64(owner.folios, 100);
 	igt_assert_eq(strcmp(owner.command, "pin_account"), 0);
 	close(fd);
 	igt_assert_eq_s64(charged(getuid()), before);
-	igt_assert_eq_s64(owner_of(getuid(), getpid()).bytes, 0);
+	igt_assert_eq_s64(owner_of(getuid(), getpid(), "udmabuf").bytes, 0);
 }
 
 static void test_charge_list(int dev)
@@ -241,7 +178,7 @@ static void test_charge_list(int dev)
 		};
 	fd = create_list(dev, ARRAY_SIZE(items), items);
 	close(memfd);
-	owner = owner_of(getuid(), getpid());
+	owner = owner_of(getuid(), getpid(), "udmabuf");
 	igt_assert_eq_s64(owner.bytes, pages(15));
 	igt_assert_eq_s64(owner.folios, 15);
 	close(fd);
@@ -254,7 +191,7 @@ static void test_charge_hugetlb(int dev)
 	int fd;
 
 	fd = create(dev, memfd, MIB(1), MIB(6));
-	owner = owner_of(getuid(), getpid());
+	owner = owner_of(getuid(), getpid(), "udmabuf");
 	igt_assert_eq_s64(owner.bytes, MIB(6));
 	igt_assert_eq_s64(owner.folios, 4);
 	close(fd);
@@ -320,7 +257,7 @@ static void test_process_gone(int dev)
 	igt_assert(WIFEXITED(status) && WEXITSTATUS(status) != 255);
 	fd = WEXITSTATUS(status);
 	igt_assert_eq_s64(charged(USER), pages(16));
-	igt_assert_eq_s64(owner_of(USER, child).bytes, pages(16));
+	igt_assert_eq_s64(owner_of(USER, child, "udmabuf").bytes, pages(16));
 
 	holder = fork();
 	igt_assert_lte(0, holder);
@@ -367,7 +304,7 @@ static void test_setuid(int dev)
 
 static void test_root_only(int dev)
 {
-	static const char * const files[] = { DEBUGFS "users", DEBUGFS "owners" };
+	static const char * const files[] = { PIN_DEBUGFS "users", PIN_DEBUGFS "owners" };
 	int fd = create_pages(dev, 1);
 	char text[4096] = "";
 	struct stat st;
@@ -404,7 +341,7 @@ static void test_tracepoints(int dev)
 	char words[128];
 	struct stat st;
 
-	set(LIMIT, "1");
+	set(USER_LIMIT, "1");
 	set(TRACING "events/memfd_pin/enable", "1");
 	igt_assert_eq(write_line(TRACING "trace", ""), 0);
 	fd = create(dev, memfd, pages(4), pages(8));
@@ -436,7 +373,8 @@ igt_main()
 	igt_fixture() {
 		dev = open("/dev/udmabuf", O_RDWR | O_CLOEXEC);
 		igt_require_f(dev >= 0, "/dev/udmabuf: %s\n", strerror(errno));
-		igt_require_f(!access(LIMIT, W_OK), "no %s\n", LIMIT);
+		igt_require_f(!access(USER_LIMIT, W_OK), "no %s\n",
+			      USER_LIMIT);
 	}
 
 	igt_subtest("charge")

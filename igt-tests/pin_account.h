@@ -5,22 +5,10 @@
 #ifndef PIN_ACCOUNT_H
 #define PIN_ACCOUNT_H
 
+#include "charge_helper.h"
 #include "udmabuf_helper.h"
 
-#define LIMIT	"/sys/module/memfd_pin/parameters/user_limit_mb"
-#define STRICT	"/sys/module/memfd_pin/parameters/strict"
-
-/* Nobody else's, and not privileged. */
-#define USER	4711
-#define OTHER	4712
-
 void pin_account_limits_subtests(int dev);
-
-/* Bytes that a user is charged; who has nothing pinned is not listed */
-int64_t charged(uid_t user);
-bool listed(uid_t user);
-
-void become(uid_t user);
 
 /* A dma-buf of a new memfd; with __, or a negative error */
 int __create_pages(int dev, size_t count);

@@ -17,7 +17,7 @@ static void test_limit(int dev)
 {
 	int64_t acquired;
 
-	set(LIMIT, "1");
+	set(USER_LIMIT, "1");
 	open_turns();
 	igt_fork(child, 1) {
 		int fds[2], one;
@@ -55,7 +55,7 @@ static void test_limit(int dev)
 
 static void test_limit_lowered(int dev)
 {
-	set(LIMIT, "4");
+	set(USER_LIMIT, "4");
 	open_turns();
 	igt_fork(child, 1) {
 		int fd;
@@ -69,7 +69,7 @@ static void test_limit_lowered(int dev)
 		close(create_pages(dev, MIB(1) / page_size()));
 	}
 	wait_turn(to_parent);
-	set(LIMIT, "1");
+	set(USER_LIMIT, "1");
 	give_turn(to_child);
 	igt_waitchildren();
 	igt_assert(!listed(USER));
@@ -78,7 +78,7 @@ static void test_limit_lowered(int dev)
 
 static void test_limit_none(int dev)
 {
-	set(LIMIT, "0");
+	set(USER_LIMIT, "0");
 	igt_fork(child, 1) {
 		become(USER);
 		close(create_pages(dev, MIB(8) / page_size()));
@@ -91,7 +91,7 @@ static void test_limit_privileged(int dev)
 	int64_t before = charged(0);
 	int fd;
 
-	set(LIMIT, "1");
+	set(USER_LIMIT, "1");
 	fd = create_pages(dev, MIB(4) / page_size());
 	igt_assert_eq_s64(charged(0), before + MIB(4));
 	close(fd);
@@ -112,7 +112,7 @@ static void test_limit_privileged(int dev)
 
 static void test_limit_other_user(int dev)
 {
-	set(LIMIT, "1");
+	set(USER_LIMIT, "1");
 	open_turns();
 	igt_fork(child, 1) {
 		int fd;
@@ -172,7 +172,7 @@ static void *race_to_limit(void *data)
 
 static void test_limit_threads(int dev)
 {
-	set(LIMIT, "1");
+	set(USER_LIMIT, "1");
 	igt_fork(child, 1) {
 		struct racer racers[4];
 		int made = 0, failed = 0, fd;
@@ -207,7 +207,7 @@ static void test_limit_threads(int dev)
 /* In a namespace of its own, a user is root, with every capability there. */
 static void test_limit_userns(int dev)
 {
-	set(LIMIT, "1");
+	set(USER_LIMIT, "1");
 	open_turns();
 	igt_fork(child, 1) {
 		int fd;
@@ -238,7 +238,7 @@ static void test_limit_subuid(int dev)
 {
 	char path[64];
 
-	set(LIMIT, "1");
+	set(USER_LIMIT, "1");
 	open_turns();
 	igt_fork(child, 1) {
 		int fd;
