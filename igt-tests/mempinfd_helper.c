@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
 /*
- * What the mempinfd tests share: the device, and processes that talk to each
- * other.
+ * What the mempinfd tests share.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -9,7 +8,6 @@
 #include <poll.h>
 #include <string.h>
 #include <sys/ioctl.h>
-#include <sys/socket.h>
 #include <sys/syscall.h>
 
 #include "igt.h"
@@ -77,72 +75,6 @@ void unpin(int fd, const void *addr, uint64_t size)
 	int ret = __unpin(fd, addr, size);
 
 	igt_assert_f(!ret, "MEMPINFD_UNPIN: %s\n", strerror(-ret));
-}
-
-/* Processes */
-
-void make_sockets(int sockets[2])
-{
-	igt_assert_eq(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0,
-				 sockets), 0);
-}
-
-void tell(int socket)
-{
-	igt_assert_eq(send(socket, "", 1, MSG_NOSIGNAL), 1);
-}
-
-void await(int socket)
-{
-	char byte;
-
-	igt_assert_eq(read(socket, &byte, 1), 1);
-}
-
-/* Room for a descriptor beside the message, which is a byte that says nothing. */
-struct fd_message {
-	struct msghdr head;
-	struct iovec iov;
-	char byte;
-	char control[CMSG_SPACE(sizeof(int))] __attribute__((aligned(8)));
-};
-
-static struct cmsghdr *prepare_message(struct fd_message *message)
-{
-	memset(message, 0, sizeof(*message));
-	message->iov.iov_base = &message->byte;
-	message->iov.iov_len = 1;
-	message->head.msg_iov = &message->iov;
-	message->head.msg_iovlen = 1;
-	message->head.msg_control = message->control;
-	message->head.msg_controllen = sizeof(message->control);
-	return CMSG_FIRSTHDR(&message->head);
-}
-
-void send_fd(int socket, int fd)
-{
-	struct fd_message message;
-	struct cmsghdr *control = prepare_message(&message);
-
-	control->cmsg_level = SOL_SOCKET;
-	control->cmsg_type = SCM_RIGHTS;
-	control->cmsg_len = CMSG_LEN(sizeof(fd));
-	memcpy(CMSG_DATA(control), &fd, sizeof(fd));
-	igt_assert_eq(sendmsg(socket, &message.head, MSG_NOSIGNAL), 1);
-}
-
-int receive_fd(int socket)
-{
-	struct fd_message message;
-	struct cmsghdr *control;
-	int fd;
-
-	prepare_message(&message);
-	igt_assert_eq(recvmsg(socket, &message.head, MSG_CMSG_CLOEXEC), 1);
-	control = CMSG_FIRSTHDR(&message.head);
-	igt_assert(control && control->cmsg_type == SCM_RIGHTS);
-	memcpy(&fd, CMSG_DATA(control), sizeof(fd));
-	return fd;
 }
 
 /* Stalls */

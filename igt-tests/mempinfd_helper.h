@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What the mempinfd tests share: the device, and processes that talk to each
- * other.
+ * What the mempinfd tests share.
  */
 #ifndef MEMPINFD_HELPER_H
 #define MEMPINFD_HELPER_H
@@ -10,6 +9,7 @@
 
 #include "charge_helper.h"
 #include "pin_helper.h"
+#include "process_helper.h"
 
 /*
  * The subtests of each file. Each is run by mempinfd_test(), which fails it if it
@@ -31,13 +31,6 @@ int __pin(int fd, const void *addr, uint64_t size);
 int __unpin(int fd, const void *addr, uint64_t size);
 void pin(int fd, const void *addr, uint64_t size);
 void unpin(int fd, const void *addr, uint64_t size);
-
-/* Processes connected by a socket pair; who waits for one that died, fails */
-void make_sockets(int sockets[2]);
-void tell(int socket);
-void await(int socket);
-void send_fd(int socket, int fd);
-int receive_fd(int socket);
 
 /*
  * A userfaultfd for a range: who touches it first waits until the userfaultfd is

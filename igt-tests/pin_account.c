@@ -6,7 +6,6 @@
  */
 #include <errno.h>
 #include <fcntl.h>
-#include <poll.h>
 #include <sched.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -112,41 +111,6 @@ int create_pages(int dev, size_t count)
 	return fd;
 }
 
-int to_parent[2], to_child[2];
-
-void open_turns(void)
-{
-	igt_assert_eq(pipe(to_parent), 0);
-	igt_assert_eq(pipe(to_child), 0);
-}
-
-void close_turns(void)
-{
-	close(to_parent[0]);
-	close(to_parent[1]);
-	close(to_child[0]);
-	close(to_child[1]);
-}
-
-void give_turn(int pipe[2])
-{
-	igt_assert_eq(write(pipe[1], "", 1), 1);
-}
-
-/* Whoever fails takes no turn any more. */
-void wait_turn(int pipe[2])
-{
-	struct pollfd poll_fd = { .fd = pipe[0], .events = POLLIN };
-	siginfo_t ended = {};
-	char byte;
-
-	while (!poll(&poll_fd, 1, 100)) {
-		waitid(P_ALL, 0, &ended, WEXITED | WNOWAIT | WNOHANG);
-		igt_assert_f(!ended.si_pid, "a child ended too early\n");
-	}
-	igt_assert_eq(read(pipe[0], &byte, 1), 1);
-}
-
 static void test_charge(int dev)
 {
 	int64_t before = charged(getuid());
@@ -239,8 +203,9 @@ static void test_process_gone(int dev)
 {
 	int status, fd;
 	pid_t holder, child;
+	int sockets[2];
 
-	open_turns();
+	make_sockets(sockets);
 	/*
 	 * The maker shares its descriptors with the parent, ends, and leaves the
 	 * dma-buf to it.
@@ -262,44 +227,50 @@ static void test_process_gone(int dev)
 	holder = fork();
 	igt_assert_lte(0, holder);
 	if (!holder) {
+		close(sockets[0]);
 		become(OTHER);
-		give_turn(to_parent);
-		wait_turn(to_child);
+		tell(sockets[1]);
+		await(sockets[1]);
 		_exit(0);
 	}
-	wait_turn(to_parent);
+	close(sockets[1]);
+	await(sockets[0]);
 	close(fd);
 	igt_assert_eq_s64(charged(USER), pages(16));
 	igt_assert(!listed(OTHER));
-	give_turn(to_child);
+	tell(sockets[0]);
 	igt_assert_eq(waitpid(holder, &status, 0), holder);
 	igt_assert_eq(status, 0);
 	igt_assert(!listed(USER));
-	close_turns();
+	close(sockets[0]);
 }
 
 static void test_setuid(int dev)
 {
-	open_turns();
+	int sockets[2];
+
+	make_sockets(sockets);
 	igt_fork(child, 1) {
 		int fd;
 
+		close(sockets[0]);
 		/* Stays privileged, so that it may go from one user to another. */
 		igt_assert_eq(setresuid(USER, 0, 0), 0);
 		fd = create_pages(dev, 16);
 		igt_assert_eq(setresuid(OTHER, 0, 0), 0);
-		give_turn(to_parent);
-		wait_turn(to_child);
+		tell(sockets[1]);
+		await(sockets[1]);
 		close(fd);
 	}
-	wait_turn(to_parent);
+	close(sockets[1]);
+	await(sockets[0]);
 	igt_assert_eq_s64(charged(USER), pages(16));
 	igt_assert(!listed(OTHER));
-	give_turn(to_child);
+	tell(sockets[0]);
 	igt_waitchildren();
 	igt_assert(!listed(USER));
 	igt_assert(!listed(OTHER));
-	close_turns();
+	close(sockets[0]);
 }
 
 static void test_root_only(int dev)

@@ -16,20 +16,22 @@
 static void test_limit(int dev)
 {
 	int64_t acquired;
+	int sockets[2];
 
 	set(USER_LIMIT, "1");
-	open_turns();
+	make_sockets(sockets);
 	igt_fork(child, 1) {
 		int fds[2], one;
 
+		close(sockets[0]);
 		become(USER);
 		fds[0] = create_pages(dev, MIB(1) / page_size() - 1);
-		give_turn(to_parent);
-		wait_turn(to_child);
+		tell(sockets[1]);
+		await(sockets[1]);
 		igt_assert_eq(__create_pages(dev, 2), -ENOMEM);
 		igt_assert_eq(__create_pages(dev, MIB(16) / page_size()), -ENOMEM);
-		give_turn(to_parent);
-		wait_turn(to_child);
+		tell(sockets[1]);
+		await(sockets[1]);
 		fds[1] = create_pages(dev, 1);
 		igt_assert_eq(__create_pages(dev, 1), -ENOMEM);
 		close(fds[1]);
@@ -40,40 +42,45 @@ static void test_limit(int dev)
 			      -ENOMEM);
 		close(create_pages(dev, MIB(1) / page_size()));
 	}
-	wait_turn(to_parent);
+	close(sockets[1]);
+	await(sockets[0]);
 	igt_assert_eq_s64(charged(USER), MIB(1) - page_size());
 	acquired = vmstat("nr_foll_pin_acquired");
-	give_turn(to_child);
-	wait_turn(to_parent);
+	tell(sockets[0]);
+	await(sockets[0]);
 	igt_assert_eq_s64(vmstat("nr_foll_pin_acquired"), acquired);
 	igt_assert_eq_s64(charged(USER), MIB(1) - page_size());
-	give_turn(to_child);
+	tell(sockets[0]);
 	igt_waitchildren();
 	igt_assert(!listed(USER));
-	close_turns();
+	close(sockets[0]);
 }
 
 static void test_limit_lowered(int dev)
 {
+	int sockets[2];
+
 	set(USER_LIMIT, "4");
-	open_turns();
+	make_sockets(sockets);
 	igt_fork(child, 1) {
 		int fd;
 
+		close(sockets[0]);
 		become(USER);
 		fd = create_pages(dev, MIB(2) / page_size());
-		give_turn(to_parent);
-		wait_turn(to_child);
+		tell(sockets[1]);
+		await(sockets[1]);
 		igt_assert_eq(__create_pages(dev, 1), -ENOMEM);
 		close(fd);
 		close(create_pages(dev, MIB(1) / page_size()));
 	}
-	wait_turn(to_parent);
+	close(sockets[1]);
+	await(sockets[0]);
 	set(USER_LIMIT, "1");
-	give_turn(to_child);
+	tell(sockets[0]);
 	igt_waitchildren();
 	igt_assert(!listed(USER));
-	close_turns();
+	close(sockets[0]);
 }
 
 static void test_limit_none(int dev)
@@ -97,7 +104,6 @@ static void test_limit_privileged(int dev)
 	close(fd);
 
 	/* A user's privileged process leaves less to the others. */
-	open_turns();
 	igt_fork(child, 1) {
 		igt_assert_eq(setresuid(USER, 0, 0), 0);
 		fd = create_pages(dev, MIB(4) / page_size());
@@ -107,30 +113,33 @@ static void test_limit_privileged(int dev)
 		close(create_pages(dev, 1));
 	}
 	igt_waitchildren();
-	close_turns();
 }
 
 static void test_limit_other_user(int dev)
 {
+	int sockets[2];
+
 	set(USER_LIMIT, "1");
-	open_turns();
+	make_sockets(sockets);
 	igt_fork(child, 1) {
 		int fd;
 
+		close(sockets[0]);
 		become(USER);
 		fd = create_pages(dev, MIB(1) / page_size());
-		give_turn(to_parent);
-		wait_turn(to_child);
+		tell(sockets[1]);
+		await(sockets[1]);
 		close(fd);
 	}
-	wait_turn(to_parent);
+	close(sockets[1]);
+	await(sockets[0]);
 	igt_fork(child, 1) {
 		become(OTHER);
 		close(create_pages(dev, MIB(1) / page_size()));
 	}
-	give_turn(to_child);
+	tell(sockets[0]);
 	igt_waitchildren();
-	close_turns();
+	close(sockets[0]);
 }
 
 #define TRIES	20000
@@ -207,11 +216,14 @@ static void test_limit_threads(int dev)
 /* In a namespace of its own, a user is root, with every capability there. */
 static void test_limit_userns(int dev)
 {
+	int sockets[2];
+
 	set(USER_LIMIT, "1");
-	open_turns();
+	make_sockets(sockets);
 	igt_fork(child, 1) {
 		int fd;
 
+		close(sockets[0]);
 		become(USER);
 		/* An exec would do it, too: a change of user makes it undumpable. */
 		igt_assert_eq(prctl(PR_SET_DUMPABLE, 1, 0, 0, 0), 0);
@@ -222,59 +234,63 @@ static void test_limit_userns(int dev)
 		igt_assert_eq(getuid(), 0);
 		fd = create_pages(dev, MIB(1) / page_size());
 		igt_assert_eq(__create_pages(dev, 1), -ENOMEM);
-		give_turn(to_parent);
-		wait_turn(to_child);
+		tell(sockets[1]);
+		await(sockets[1]);
 		close(fd);
 	}
-	wait_turn(to_parent);
+	close(sockets[1]);
+	await(sockets[0]);
 	igt_assert_eq_s64(charged(USER), MIB(1));
-	give_turn(to_child);
+	tell(sockets[0]);
 	igt_waitchildren();
 	igt_assert(!listed(USER));
-	close_turns();
+	close(sockets[0]);
 }
 
 static void test_limit_subuid(int dev)
 {
 	char path[64];
+	int sockets[2];
 
 	set(USER_LIMIT, "1");
-	open_turns();
+	make_sockets(sockets);
 	igt_fork(child, 1) {
 		int fd;
 
+		close(sockets[0]);
 		become(USER);
 		igt_assert_eq(prctl(PR_SET_DUMPABLE, 1, 0, 0, 0), 0);
 		igt_assert_eq(unshare(CLONE_NEWUSER), 0);
 		snprintf(path, sizeof(path), "%d", getpid());
-		igt_assert_eq(write(to_parent[1], path, sizeof(path)),
+		igt_assert_eq(write(sockets[1], path, sizeof(path)),
 			      sizeof(path));
-		wait_turn(to_child);
+		await(sockets[1]);
 		/* One of the IDs that a helper such as newuidmap gives. */
 		igt_assert_eq(setresuid(7, 7, 7), 0);
 		fd = create_pages(dev, MIB(1) / page_size());
 		igt_assert_eq(setuid(7), 0);
 		igt_assert_eq(__create_pages(dev, 1), -ENOMEM);
-		give_turn(to_parent);
-		wait_turn(to_child);
+		tell(sockets[1]);
+		await(sockets[1]);
 		close(fd);
 	}
+	close(sockets[1]);
 	{
 		char pid[64], map[96];
 
-		igt_assert_eq(read(to_parent[0], pid, sizeof(pid)),
+		igt_assert_eq(read(sockets[0], pid, sizeof(pid)),
 			      sizeof(pid));
 		snprintf(map, sizeof(map), "/proc/%.20s/uid_map", pid);
 		igt_assert_eq(write_line(map, "0 4711 1\n1 100000 100"), 0);
 	}
-	give_turn(to_child);
-	wait_turn(to_parent);
+	tell(sockets[0]);
+	await(sockets[0]);
 	igt_assert_eq_s64(charged(USER), MIB(1));
 	igt_assert(!listed(100006));
-	give_turn(to_child);
+	tell(sockets[0]);
 	igt_waitchildren();
 	igt_assert(!listed(USER));
-	close_turns();
+	close(sockets[0]);
 }
 
 static void set_memlock(size_t bytes)
@@ -329,21 +345,24 @@ static void test_strict_rlimit_zero(int dev)
 
 static void test_strict_switched(int dev)
 {
-	open_turns();
+	int sockets[2];
+
+	make_sockets(sockets);
 	set(STRICT, "Y");
 	igt_fork(child, 1) {
 		size_t count = MIB(1) / page_size();
 		int strict, lax;
 
+		close(sockets[0]);
 		set_memlock(MIB(1));
 		become(USER);
 		strict = create_pages(dev, count);
-		give_turn(to_parent);
-		wait_turn(to_child);
+		tell(sockets[1]);
+		await(sockets[1]);
 		lax = create_pages(dev, count);
 		close(strict);
-		give_turn(to_parent);
-		wait_turn(to_child);
+		tell(sockets[1]);
+		await(sockets[1]);
 		/* What was pinned meanwhile is no part of the locked memory. */
 		strict = create_pages(dev, count);
 		igt_assert_eq(__create_pages(dev, 1), -ENOMEM);
@@ -351,15 +370,16 @@ static void test_strict_switched(int dev)
 		igt_assert_eq(__create_pages(dev, 1), -ENOMEM);
 		close(strict);
 	}
-	wait_turn(to_parent);
+	close(sockets[1]);
+	await(sockets[0]);
 	set(STRICT, "N");
-	give_turn(to_child);
-	wait_turn(to_parent);
+	tell(sockets[0]);
+	await(sockets[0]);
 	set(STRICT, "Y");
-	give_turn(to_child);
+	tell(sockets[0]);
 	igt_waitchildren();
 	igt_assert(!listed(USER));
-	close_turns();
+	close(sockets[0]);
 }
 
 void pin_account_limits_subtests(int dev)

@@ -1,0 +1,74 @@
+// SPDX-License-Identifier: MIT
+/*
+ * Processes that talk to each other.
+ */
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "igt.h"
+#include "process_helper.h"
+
+void make_sockets(int sockets[2])
+{
+	igt_assert_eq(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0,
+				 sockets), 0);
+}
+
+void tell(int socket)
+{
+	igt_assert_eq(send(socket, "", 1, MSG_NOSIGNAL), 1);
+}
+
+void await(int socket)
+{
+	char byte;
+
+	igt_assert_eq(read(socket, &byte, 1), 1);
+}
+
+/* Room for a descriptor beside the message, which is a byte that says nothing. */
+struct fd_message {
+	struct msghdr head;
+	struct iovec iov;
+	char byte;
+	char control[CMSG_SPACE(sizeof(int))] __attribute__((aligned(8)));
+};
+
+static struct cmsghdr *prepare_message(struct fd_message *message)
+{
+	memset(message, 0, sizeof(*message));
+	message->iov.iov_base = &message->byte;
+	message->iov.iov_len = 1;
+	message->head.msg_iov = &message->iov;
+	message->head.msg_iovlen = 1;
+	message->head.msg_control = message->control;
+	message->head.msg_controllen = sizeof(message->control);
+	return CMSG_FIRSTHDR(&message->head);
+}
+
+void send_fd(int socket, int fd)
+{
+	struct fd_message message;
+	struct cmsghdr *control = prepare_message(&message);
+
+	control->cmsg_level = SOL_SOCKET;
+	control->cmsg_type = SCM_RIGHTS;
+	control->cmsg_len = CMSG_LEN(sizeof(fd));
+	memcpy(CMSG_DATA(control), &fd, sizeof(fd));
+	igt_assert_eq(sendmsg(socket, &message.head, MSG_NOSIGNAL), 1);
+}
+
+int receive_fd(int socket)
+{
+	struct fd_message message;
+	struct cmsghdr *control;
+	int fd;
+
+	prepare_message(&message);
+	igt_assert_eq(recvmsg(socket, &message.head, MSG_CMSG_CLOEXEC), 1);
+	control = CMSG_FIRSTHDR(&message.head);
+	igt_assert(control && control->cmsg_type == SCM_RIGHTS);
+	memcpy(&fd, CMSG_DATA(control), sizeof(fd));
+	return fd;
+}
