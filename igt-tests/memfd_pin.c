@@ -191,13 +191,11 @@
  * @thp:		transparent huge pages
  * @hugetlb:		2 MiB hugetlb pages
  */
-#include <errno.h>
-#include <fcntl.h>
-#include <string.h>
 #include <unistd.h>
 
 #include "igt.h"
 #include "memfd_pin.h"
+#include "udmabuf_helper.h"
 
 IGT_TEST_DESCRIPTION("Long-term pins on memfds");
 
@@ -205,11 +203,8 @@ igt_main()
 {
 	static int dev = -1;
 
-	igt_fixture() {
-		dev = open("/dev/udmabuf", O_RDWR | O_CLOEXEC);
-		igt_require_f(dev >= 0, "/dev/udmabuf: %s\n", strerror(errno));
-		igt_require_f(geteuid() == 0, "needs to be root\n");
-	}
+	igt_fixture()
+		dev = open_udmabuf();
 	memfd_pin_holes_subtests(dev);
 	memfd_pin_hugetlb_subtests(dev);
 	memfd_pin_movable_subtests(dev);

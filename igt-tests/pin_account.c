@@ -342,8 +342,7 @@ igt_main()
 	static int dev = -1;
 
 	igt_fixture() {
-		dev = open("/dev/udmabuf", O_RDWR | O_CLOEXEC);
-		igt_require_f(dev >= 0, "/dev/udmabuf: %s\n", strerror(errno));
+		dev = open_udmabuf();
 		igt_require_f(!access(USER_LIMIT, W_OK), "no %s\n",
 			      USER_LIMIT);
 	}

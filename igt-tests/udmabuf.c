@@ -269,9 +269,6 @@
  * SUBTEST: hugetlb-holes-reservation
  * Description: Filling hugetlb holes leaves HugePages_Rsvd as it is
  */
-#include <errno.h>
-#include <fcntl.h>
-#include <string.h>
 #include <unistd.h>
 
 #include "igt.h"
@@ -283,11 +280,8 @@ igt_main()
 {
 	static int dev = -1;
 
-	igt_fixture() {
-		dev = open("/dev/udmabuf", O_RDWR | O_CLOEXEC);
-		igt_require_f(dev >= 0, "/dev/udmabuf: %s\n", strerror(errno));
-		igt_require_f(geteuid() == 0, "needs to be root\n");
-	}
+	igt_fixture()
+		dev = open_udmabuf();
 	udmabuf_create_subtests(dev);
 	udmabuf_contents_subtests(dev);
 	udmabuf_mmap_subtests(dev);

@@ -3,6 +3,7 @@
  * What the udmabuf tests share: dma-bufs of memfds, and the driver's parameters.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
@@ -51,6 +52,15 @@ void set_module_attribute(int dev, const char *name, int64_t value)
 
 	module_path(dev, name, path, sizeof(path));
 	set(path, "%" PRId64, value);
+}
+
+int open_udmabuf(void)
+{
+	int dev = open("/dev/udmabuf", O_RDWR | O_CLOEXEC);
+
+	igt_require_f(dev >= 0, "/dev/udmabuf: %s\n", strerror(errno));
+	igt_require_f(geteuid() == 0, "needs to be root\n");
+	return dev;
 }
 
 void udmabuf_test(void (*test)(int dev), int dev)

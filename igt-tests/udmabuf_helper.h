@@ -17,6 +17,9 @@
  */
 void udmabuf_test(void (*test)(int dev), int dev);
 
+/* The device; skips all subtests where there is none, or no right to use it */
+int open_udmabuf(void);
+
 void udmabuf_create_subtests(int dev);
 void udmabuf_contents_subtests(int dev);
 void udmabuf_mmap_subtests(int dev);
