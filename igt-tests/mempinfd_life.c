@@ -72,38 +72,53 @@ static void test_fork(void)
 	close(fd);
 }
 
+/* A range that is pinned, and sockets for those who have to do with it */
+struct held {
+	char *mem;
+	int64_t pins;		/* besides it */
+	int fd, sockets[2];
+};
+
+static struct held hold(void)
+{
+	struct held held = {
+		.mem = anon(pages(NPAGES)),
+		.pins = pins_held(),
+		.fd = open_mempinfd(),
+	};
+
+	pin(held.fd, held.mem, pages(NPAGES));
+	make_sockets(held.sockets);
+	return held;
+}
+
 /* The same addresses, but other memory: each has what it has pinned. */
 static void test_fork_same_range(void)
 {
-	char *mem = anon(pages(NPAGES));
-	int64_t pins = pins_held();
-	int fd = open_mempinfd();
-	int sockets[2];
+	struct held held = hold();
 
-	pin(fd, mem, pages(NPAGES));
-	make_sockets(sockets);
 	igt_fork(child, 1) {
-		close(sockets[0]);
-		igt_assert_eq(__unpin(fd, mem, pages(NPAGES)), -EINVAL);
-		pin(fd, mem, pages(NPAGES));
-		igt_assert_eq(__pin(fd, mem, pages(1)), -EEXIST);
-		tell(sockets[1]);
-		await(sockets[1]);
-		unpin(fd, mem, pages(NPAGES));
-		igt_assert_eq(__unpin(fd, mem, pages(NPAGES)), -EINVAL);
+		close(held.sockets[0]);
+		igt_assert_eq(__unpin(held.fd, held.mem, pages(NPAGES)), -EINVAL);
+		pin(held.fd, held.mem, pages(NPAGES));
+		igt_assert_eq(__pin(held.fd, held.mem, pages(1)), -EEXIST);
+		tell(held.sockets[1]);
+		await(held.sockets[1]);
+		unpin(held.fd, held.mem, pages(NPAGES));
+		igt_assert_eq(__unpin(held.fd, held.mem, pages(NPAGES)), -EINVAL);
 	}
-	close(sockets[1]);
-	await(sockets[0]);
-	igt_assert_eq_s64(pins_held() - pins, 2 * NPAGES);
-	unpin(fd, mem, pages(NPAGES));
-	igt_assert_eq(__unpin(fd, mem, pages(NPAGES)), -EINVAL);
-	igt_assert_eq_s64(pins_held() - pins, NPAGES);
-	tell(sockets[0]);
+	close(held.sockets[1]);
+	await(held.sockets[0]);
+	igt_assert_eq_s64(pins_held() - held.pins, 2 * NPAGES);
+	unpin(held.fd, held.mem, pages(NPAGES));
+	igt_assert_eq(__unpin(held.fd, held.mem, pages(NPAGES)), -EINVAL);
+	igt_assert_eq_s64(pins_held() - held.pins, NPAGES);
+	tell(held.sockets[0]);
 	igt_waitchildren();
-	close(sockets[0]);
-	igt_assert_eq_s64(pins_held(), pins);
-	unmap(mem, pages(NPAGES));
-	close(fd);
+	close(held.sockets[0]);
+	igt_assert_eq_s64(pins_held(), held.pins);
+	unmap(held.mem, pages(NPAGES));
+	close(held.fd);
 }
 
 struct thread_range {
@@ -169,30 +184,25 @@ static void test_close_dup(void)
 /* A child that inherited the descriptor is the last to close it. */
 static void test_close_fork(void)
 {
-	char *mem = anon(pages(NPAGES));
-	int64_t pins = pins_held();
-	int fd = open_mempinfd();
-	int sockets[2];
+	struct held held = hold();
 
-	pin(fd, mem, pages(NPAGES));
-	make_sockets(sockets);
 	igt_fork(child, 1) {
-		close(sockets[0]);
-		await(sockets[1]);
-		close(fd);
-		tell(sockets[1]);
-		await(sockets[1]);
+		close(held.sockets[0]);
+		await(held.sockets[1]);
+		close(held.fd);
+		tell(held.sockets[1]);
+		await(held.sockets[1]);
 	}
-	close(sockets[1]);
-	close(fd);
-	igt_assert_eq_s64(pins_held() - pins, NPAGES);
-	tell(sockets[0]);
-	await(sockets[0]);
-	igt_assert_eq_s64(pins_held(), pins);
-	tell(sockets[0]);
+	close(held.sockets[1]);
+	close(held.fd);
+	igt_assert_eq_s64(pins_held() - held.pins, NPAGES);
+	tell(held.sockets[0]);
+	await(held.sockets[0]);
+	igt_assert_eq_s64(pins_held(), held.pins);
+	tell(held.sockets[0]);
 	igt_waitchildren();
-	close(sockets[0]);
-	unmap(mem, pages(NPAGES));
+	close(held.sockets[0]);
+	unmap(held.mem, pages(NPAGES));
 }
 
 /*
@@ -228,20 +238,15 @@ static void test_close_passed(void)
 /* A descriptor in a message that nobody receives is closed with the socket. */
 static void test_close_in_flight(void)
 {
-	char *mem = anon(pages(NPAGES));
-	int64_t pins = pins_held();
-	int fd = open_mempinfd();
-	int sockets[2];
+	struct held held = hold();
 
-	pin(fd, mem, pages(NPAGES));
-	make_sockets(sockets);
-	send_fd(sockets[1], fd);
-	close(fd);
-	igt_assert_eq_s64(pins_held() - pins, NPAGES);
-	close(sockets[0]);
-	close(sockets[1]);
-	igt_assert_eq_s64(pins_held(), pins);
-	unmap(mem, pages(NPAGES));
+	send_fd(held.sockets[1], held.fd);
+	close(held.fd);
+	igt_assert_eq_s64(pins_held() - held.pins, NPAGES);
+	close(held.sockets[0]);
+	close(held.sockets[1]);
+	igt_assert_eq_s64(pins_held(), held.pins);
+	unmap(held.mem, pages(NPAGES));
 }
 
 /* Who execs has a new address space, in which nothing is pinned. */

@@ -213,7 +213,16 @@ static void test_limit_threads(int dev)
 	igt_assert(!listed(USER));
 }
 
-/* In a namespace of its own, a user is root, with every capability there. */
+/* A user in a namespace of its own, where that user has every capability */
+static void enter_userns(void)
+{
+	become(USER);
+	/* An exec would do it, too: a change of user makes it undumpable. */
+	igt_assert_eq(prctl(PR_SET_DUMPABLE, 1, 0, 0, 0), 0);
+	igt_assert_f(!unshare(CLONE_NEWUSER), "unshare: %s\n",
+		     strerror(errno));
+}
+
 static void test_limit_userns(int dev)
 {
 	int sockets[2];
@@ -224,11 +233,7 @@ static void test_limit_userns(int dev)
 		int fd;
 
 		close(sockets[0]);
-		become(USER);
-		/* An exec would do it, too: a change of user makes it undumpable. */
-		igt_assert_eq(prctl(PR_SET_DUMPABLE, 1, 0, 0, 0), 0);
-		igt_assert_f(!unshare(CLONE_NEWUSER), "unshare: %s\n",
-			     strerror(errno));
+		enter_userns();
 		igt_assert_eq(write_line("/proc/self/setgroups", "deny"), 0);
 		igt_assert_eq(write_line("/proc/self/uid_map", "0 4711 1"), 0);
 		igt_assert_eq(getuid(), 0);
@@ -249,7 +254,7 @@ static void test_limit_userns(int dev)
 
 static void test_limit_subuid(int dev)
 {
-	char path[64];
+	char pid[64], map[96];
 	int sockets[2];
 
 	set(USER_LIMIT, "1");
@@ -258,12 +263,9 @@ static void test_limit_subuid(int dev)
 		int fd;
 
 		close(sockets[0]);
-		become(USER);
-		igt_assert_eq(prctl(PR_SET_DUMPABLE, 1, 0, 0, 0), 0);
-		igt_assert_eq(unshare(CLONE_NEWUSER), 0);
-		snprintf(path, sizeof(path), "%d", getpid());
-		igt_assert_eq(write(sockets[1], path, sizeof(path)),
-			      sizeof(path));
+		enter_userns();
+		snprintf(pid, sizeof(pid), "%d", getpid());
+		igt_assert_eq(write(sockets[1], pid, sizeof(pid)), sizeof(pid));
 		await(sockets[1]);
 		/* One of the IDs that a helper such as newuidmap gives. */
 		igt_assert_eq(setresuid(7, 7, 7), 0);
@@ -275,14 +277,9 @@ static void test_limit_subuid(int dev)
 		close(fd);
 	}
 	close(sockets[1]);
-	{
-		char pid[64], map[96];
-
-		igt_assert_eq(read(sockets[0], pid, sizeof(pid)),
-			      sizeof(pid));
-		snprintf(map, sizeof(map), "/proc/%.20s/uid_map", pid);
-		igt_assert_eq(write_line(map, "0 4711 1\n1 100000 100"), 0);
-	}
+	igt_assert_eq(read(sockets[0], pid, sizeof(pid)), sizeof(pid));
+	snprintf(map, sizeof(map), "/proc/%.20s/uid_map", pid);
+	igt_assert_eq(write_line(map, "0 4711 1\n1 100000 100"), 0);
 	tell(sockets[0]);
 	await(sockets[0]);
 	igt_assert_eq_s64(charged(USER), MIB(1));
