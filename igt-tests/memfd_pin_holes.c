@@ -102,10 +102,25 @@ static void meet_process(struct meeting *meeting)
 	igt_assert_eq(status, 0);
 }
 
-static void check_meetings(int dev, enum backing backing,
-			   void (*meet)(struct meeting *meeting))
+static const struct pair {
+	const char *name;
+	enum backing backing;
+	void (*meet)(struct meeting *meeting);
+} pairs[] = {
+	{ "threads-shmem", SHMEM, meet_thread },
+	{ "threads-thp", THP, meet_thread },
+	{ "threads-hugetlb", HUGE_2M, meet_thread },
+	{ "processes-shmem", SHMEM, meet_process },
+	{ "processes-thp", THP, meet_process },
+	{ "processes-hugetlb", HUGE_2M, meet_process },
+};
+
+static const struct pair *current;
+
+static void test_meetings(int dev)
 {
 	struct meeting *meeting = new_meeting(dev);
+	enum backing backing = current->backing;
 
 	require_pinnable(backing);
 	for (int i = 0; i < ROUNDS; i++) {
@@ -115,7 +130,7 @@ static void check_meetings(int dev, enum backing backing,
 		meeting->memfd = sealed_memfd(backing, SIZE);
 		if (backing == HUGE_2M)
 			free_before = hugetlb(MIB(2), "free_hugepages");
-		meet(meeting);
+		current->meet(meeting);
 		for (int number = 0; number < PARTIES; number++) {
 			igt_assert_f(meeting->dmabuf[number] >= 0, "%s\n",
 				     strerror(-meeting->dmabuf[number]));
@@ -132,36 +147,6 @@ static void check_meetings(int dev, enum backing backing,
 					  free_before);
 	}
 	munmap(meeting, sizeof(*meeting));
-}
-
-static void test_threads_shmem(int dev)
-{
-	check_meetings(dev, SHMEM, meet_thread);
-}
-
-static void test_threads_thp(int dev)
-{
-	check_meetings(dev, THP, meet_thread);
-}
-
-static void test_threads_hugetlb(int dev)
-{
-	check_meetings(dev, HUGE_2M, meet_thread);
-}
-
-static void test_processes_shmem(int dev)
-{
-	check_meetings(dev, SHMEM, meet_process);
-}
-
-static void test_processes_thp(int dev)
-{
-	check_meetings(dev, THP, meet_process);
-}
-
-static void test_processes_hugetlb(int dev)
-{
-	check_meetings(dev, HUGE_2M, meet_process);
 }
 
 struct changer {
@@ -234,18 +219,9 @@ static void test_fallocate_race(int dev)
 
 void memfd_pin_holes_subtests(int dev)
 {
-	igt_subtest("holes-threads-shmem")
-		udmabuf_test(test_threads_shmem, dev);
-	igt_subtest("holes-threads-thp")
-		udmabuf_test(test_threads_thp, dev);
-	igt_subtest("holes-threads-hugetlb")
-		udmabuf_test(test_threads_hugetlb, dev);
-	igt_subtest("holes-processes-shmem")
-		udmabuf_test(test_processes_shmem, dev);
-	igt_subtest("holes-processes-thp")
-		udmabuf_test(test_processes_thp, dev);
-	igt_subtest("holes-processes-hugetlb")
-		udmabuf_test(test_processes_hugetlb, dev);
+	for (current = pairs; current < pairs + ARRAY_SIZE(pairs); current++)
+		igt_subtest_f("holes-%s", current->name)
+			udmabuf_test(test_meetings, dev);
 	igt_subtest("fallocate-race")
 		udmabuf_test(test_fallocate_race, dev);
 }

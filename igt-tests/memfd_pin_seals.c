@@ -45,20 +45,32 @@ static int race_seal(int dev, struct race *race)
 	return dmabuf;
 }
 
+static const struct kind {
+	const char *name;
+	enum backing backing;
+	bool movable;
+} kinds[] = {
+	{ "thp", THP, false },
+	{ "movable", SHMEM, true },
+	{ "movable-hugetlb", HUGE_2M, true },
+};
+
+static const struct kind *current;
+
 /* Either the seal is added or the dma-buf is made; the other is refused. */
-static void check_write(int dev, enum backing backing, bool movable)
+static void test_write(int dev)
 {
 	struct race race = { .seal = F_SEAL_WRITE };
 	int sealed = 0;
 
-	if (movable)
+	if (current->movable)
 		require_movable();
-	require_pinnable(backing);
+	require_pinnable(current->backing);
 	for (int i = 0; i < RACES; i++) {
 		int dmabuf;
 
-		race.memfd = sealed_memfd(backing, SIZE);
-		if (movable) {
+		race.memfd = sealed_memfd(current->backing, SIZE);
+		if (current->movable) {
 			void *mem = map_fd(race.memfd, SIZE);
 
 			fill(mem, 0, NPAGES, 1);
@@ -76,21 +88,6 @@ static void check_write(int dev, enum backing backing, bool movable)
 		close(race.memfd);
 	}
 	igt_info("the seal won %d of %d races\n", sealed, RACES);
-}
-
-static void test_write_thp(int dev)
-{
-	check_write(dev, THP, false);
-}
-
-static void test_write_movable(int dev)
-{
-	check_write(dev, SHMEM, true);
-}
-
-static void test_write_movable_hugetlb(int dev)
-{
-	check_write(dev, HUGE_2M, true);
 }
 
 /*
@@ -123,12 +120,9 @@ static void test_future_write(int dev)
 
 void memfd_pin_seals_subtests(int dev)
 {
-	igt_subtest("seal-write-race-thp")
-		udmabuf_test(test_write_thp, dev);
-	igt_subtest("seal-write-race-movable")
-		udmabuf_test(test_write_movable, dev);
-	igt_subtest("seal-write-race-movable-hugetlb")
-		udmabuf_test(test_write_movable_hugetlb, dev);
+	for (current = kinds; current < kinds + ARRAY_SIZE(kinds); current++)
+		igt_subtest_f("seal-write-race-%s", current->name)
+			udmabuf_test(test_write, dev);
 	igt_subtest("seal-future-write-race")
 		udmabuf_test(test_future_write, dev);
 }

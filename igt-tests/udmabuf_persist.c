@@ -60,24 +60,24 @@ static void test_fallocated(int dev)
 	close(memfd);
 }
 
-static void holes_survive(int dev, enum backing backing)
+static const struct kind {
+	const char *name;
+	enum backing backing;
+} kinds[] = {
+	{ "holes", SHMEM },
+	{ "holes-thp", THP },
+};
+
+static const struct kind *current;
+
+static void test_holes(int dev)
 {
-	int memfd = sealed_memfd(backing, pages(NPAGES));
+	int memfd = sealed_memfd(current->backing, pages(NPAGES));
 
 	write_through_dmabuf(dev, memfd, NPAGES);
 	drop_caches();
 	check_survivors(memfd, NPAGES);
 	close(memfd);
-}
-
-static void test_holes(int dev)
-{
-	holes_survive(dev, SHMEM);
-}
-
-static void test_holes_thp(int dev)
-{
-	holes_survive(dev, THP);
 }
 
 /* Fallocated, written, read and untouched pages take turns. */
@@ -276,10 +276,9 @@ void udmabuf_persist_subtests(int dev)
 {
 	igt_subtest("fallocated-survives")
 		udmabuf_test(test_fallocated, dev);
-	igt_subtest("holes-survive-reclaim")
-		udmabuf_test(test_holes, dev);
-	igt_subtest("holes-thp-survive-reclaim")
-		udmabuf_test(test_holes_thp, dev);
+	for (current = kinds; current < kinds + ARRAY_SIZE(kinds); current++)
+		igt_subtest_f("%s-survive-reclaim", current->name)
+			udmabuf_test(test_holes, dev);
 	igt_subtest("mixed-survives-reclaim")
 		udmabuf_test(test_mixed, dev);
 	igt_subtest("readonly-memfd")
