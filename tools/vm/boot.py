@@ -28,13 +28,12 @@ MODULES = ("mm/memfd_pin.ko", "mm/mempinfd.ko", "mm/pin_test.ko",
            "drivers/dma-buf/udmabuf_pinfold.ko")
 KERNELS_TO_COME = ("debug",)
 
-# What the kernel says when something is wrong with it; as in igt-tests/run, where
-# a call trace says nothing new.
-REPORTS = re.compile(
-    rb"\bBUG\b|WARNING:|Oops:|Kernel panic|Call Trace:|refcount_t:|Bad page|"
-    rb"general protection fault,|UBSAN:|KASAN:|KFENCE:|LOCKUP|"
-    rb"blocked for more than|rcu.*(detected.* stall|starved)|"
-    rb"possible (circular|recursive) locking|kmemleak: \d+ new suspected")
+# What the kernel says when something is wrong with it. Not all of that comes with a
+# call trace, and what does, may have none of the words.
+with open(os.path.join(PROJECT, "igt-tests/complaints"), "rb") as lines:
+    REPORTS = re.compile(b"|".join(
+        [line.strip() for line in lines if not line.startswith(b"#")] +
+        [b"Call Trace:"]))
 # Its out-of-memory report has a call trace, but is about programs.
 OOM = re.compile(rb"invoked oom-killer")
 # Taint flags of warnings (W), oopses (D), bad pages (B), lockups (L) and
