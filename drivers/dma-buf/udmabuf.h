@@ -29,7 +29,8 @@ struct vm_area_struct;
  * @mounts: mounts that have to outlive the pages
  * @dmabuf: the dma-buf, and
  * @ino: its inode number
- * @link: in a list of udmabuf_debug.c
+ * @link: in a list of udmabuf_debug.c, and
+ * @number: its number there
  * @pid: the process that made it, and
  * @uid: its user
  */
@@ -44,6 +45,7 @@ struct udmabuf {
 	struct dma_buf *dmabuf;
 	unsigned long ino;
 	struct list_head link;
+	u64 number;
 	pid_t pid;
 	kuid_t uid;
 };

@@ -14,6 +14,7 @@
 #include <linux/mm.h>
 #include <linux/mutex.h>
 #include <linux/sched.h>
+#include <linux/sched/signal.h>
 #include <linux/seq_file.h>
 #include <linux/string_helpers.h>
 #include <uapi/linux/dma-buf.h>
@@ -28,9 +29,17 @@
 
 /* Lock order: a list's lock, then a buffer's. */
 static struct buffers {
-	struct mutex lock; /* list */
+	struct mutex lock; /* list, added */
 	struct list_head list;
+	u64 added; /* how many were ever added */
 } lists[1 << LIST_BITS];
+
+/*
+ * A position in the file is the number of a list and that of a dma-buf in it, which
+ * no other one gets: nobody is left out because others went between two reads.
+ */
+#define NUMBER_BITS	56
+#define POS_END		((loff_t)ARRAY_SIZE(lists) << NUMBER_BITS)
 
 static struct dentry *debugfs;
 
@@ -53,6 +62,7 @@ void udmabuf_list_add(struct udmabuf *ubuf)
 			     ubuf->pins.charge.nr_folios, ubuf->pins.nr_spans,
 			     ubuf->flags);
 	mutex_lock(&buffers->lock);
+	ubuf->number = ++buffers->added;
 	list_add_tail(&ubuf->link, &buffers->list);
 	mutex_unlock(&buffers->lock);
 }
@@ -75,28 +85,38 @@ void udmabuf_list_del(struct udmabuf *ubuf)
 			      ubuf->flags);
 }
 
-/* The dma-buf at a position counted over all lists, with its list locked. */
-static void *buffers_seek(struct seq_file *m, loff_t pos)
+/* Make a dma-buf the one that is read, with its list locked. */
+static void *buffers_at(struct seq_file *m, struct buffers *buffers,
+			struct udmabuf *ubuf, loff_t *pos)
 {
-	struct buffers *buffers;
-	struct list_head *link;
+	m->private = buffers;
+	*pos = (loff_t)(buffers - lists) << NUMBER_BITS | ubuf->number;
+	return ubuf;
+}
 
-	for (buffers = lists; buffers < lists + ARRAY_SIZE(lists); buffers++) {
-		mutex_lock(&buffers->lock);
-		list_for_each(link, &buffers->list)
-			if (!pos--) {
-				m->private = buffers;
-				return list_entry(link, struct udmabuf, link);
-			}
-		mutex_unlock(&buffers->lock);
+/* The first dma-buf that is not before a position. */
+static void *buffers_seek(struct seq_file *m, loff_t *pos)
+{
+	u64 number = *pos & (BIT_ULL(NUMBER_BITS) - 1);
+	unsigned int i = *pos >> NUMBER_BITS;
+	struct udmabuf *ubuf;
+
+	for (; i < ARRAY_SIZE(lists); i++, number = 0) {
+		mutex_lock(&lists[i].lock);
+		list_for_each_entry(ubuf, &lists[i].list, link)
+			if (ubuf->number >= number)
+				return buffers_at(m, &lists[i], ubuf, pos);
+		mutex_unlock(&lists[i].lock);
+		cond_resched();
 	}
 	m->private = NULL;
+	*pos = POS_END;
 	return NULL;
 }
 
 static void *buffers_start(struct seq_file *m, loff_t *pos)
 {
-	return *pos ? buffers_seek(m, *pos - 1) : SEQ_START_TOKEN;
+	return *pos ? buffers_seek(m, pos) : SEQ_START_TOKEN;
 }
 
 static void *buffers_next(struct seq_file *m, void *v, loff_t *pos)
@@ -104,23 +124,13 @@ static void *buffers_next(struct seq_file *m, void *v, loff_t *pos)
 	struct buffers *buffers = m->private;
 	struct udmabuf *ubuf = v;
 
-	if (v == SEQ_START_TOKEN)
-		return buffers_seek(m, (*pos)++);
 	++*pos;
+	if (v == SEQ_START_TOKEN)
+		return buffers_seek(m, pos);
 	if (!list_is_last(&ubuf->link, &buffers->list))
-		return list_next_entry(ubuf, link);
+		return buffers_at(m, buffers, list_next_entry(ubuf, link), pos);
 	mutex_unlock(&buffers->lock);
-	while (++buffers < lists + ARRAY_SIZE(lists)) {
-		mutex_lock(&buffers->lock);
-		if (!list_empty(&buffers->list)) {
-			m->private = buffers;
-			return list_first_entry(&buffers->list, struct udmabuf,
-						link);
-		}
-		mutex_unlock(&buffers->lock);
-	}
-	m->private = NULL;
-	return NULL;
+	return buffers_seek(m, pos);
 }
 
 static void buffers_stop(struct seq_file *m, void *v)
@@ -148,6 +158,8 @@ static void show_folios(struct seq_file *m, const struct memfd_pins *pins)
 		     pfn = folio_pfn(folio) + folio_nr_pages(folio)) {
 			folio = page_folio(pfn_to_page(pfn));
 			folios[folio_order(folio)]++;
+			if (fatal_signal_pending(current))
+				return;
 			cond_resched();
 		}
 	}
