@@ -25,12 +25,12 @@
  * struct udmabuf_attachment - a device that uses the buffer
  * @link: in struct udmabuf's attachments
  * @dev: the device
- * @sgts: its mappings by direction, NULL until there is one
+ * @sgts: its mappings, DMA_BIDIRECTIONAL and DMA_TO_DEVICE, NULL until there is one
  */
 struct udmabuf_attachment {
 	struct list_head link;
 	struct device *dev;
-	struct sg_table *sgts[DMA_NONE];
+	struct sg_table *sgts[DMA_FROM_DEVICE];
 };
 
 /* Whether a device is kept from writing to what is mapped DMA_TO_DEVICE for it. */
@@ -156,7 +156,9 @@ static void free_mapping(struct device *dev, struct sg_table *sgt,
 
 /*
  * A mapping of an attachment is kept for the next ones in the same direction, until
- * it is detached. One in both directions is as good as each.
+ * it is detached. One in both directions is as good as each. None is only for what
+ * the device writes: what the CPU writes later would not get into a bounce buffer,
+ * and the old data in there would come back over it.
  */
 static struct sg_table *udmabuf_map(struct dma_buf_attachment *attachment,
 				    enum dma_data_direction dir)
@@ -168,7 +170,7 @@ static struct sg_table *udmabuf_map(struct dma_buf_attachment *attachment,
 
 	if (ubuf->flags & UDMABUF_FLAGS_READONLY)
 		dir = DMA_TO_DEVICE;
-	else if (a->sgts[DMA_BIDIRECTIONAL])
+	else if (dir != DMA_TO_DEVICE || a->sgts[DMA_BIDIRECTIONAL])
 		dir = DMA_BIDIRECTIONAL;
 	if (a->sgts[dir])
 		return a->sgts[dir];
@@ -219,12 +221,12 @@ static void udmabuf_detach(struct dma_buf *dmabuf,
 {
 	struct udmabuf *ubuf = dmabuf->priv;
 	struct udmabuf_attachment *a = attachment->priv;
-	int dir;
+	unsigned int dir;
 
 	mutex_lock(&ubuf->lock);
 	list_del(&a->link);
 	mutex_unlock(&ubuf->lock);
-	for (dir = 0; dir < DMA_NONE; dir++)
+	for (dir = 0; dir < ARRAY_SIZE(a->sgts); dir++)
 		if (a->sgts[dir])
 			free_mapping(a->dev, a->sgts[dir], dir);
 	kfree(a);
@@ -247,7 +249,7 @@ static int udmabuf_begin_cpu_access(struct dma_buf *dmabuf,
 {
 	struct udmabuf *ubuf = dmabuf->priv;
 	struct udmabuf_attachment *a;
-	int mapped;
+	unsigned int mapped;
 	long ret;
 
 	ret = dma_resv_wait_timeout(dmabuf->resv,
@@ -259,7 +261,7 @@ static int udmabuf_begin_cpu_access(struct dma_buf *dmabuf,
 	if (mutex_lock_killable(&ubuf->lock))
 		return -EINTR;
 	list_for_each_entry(a, &ubuf->attachments, link) {
-		for (mapped = 0; mapped < DMA_NONE; mapped++)
+		for (mapped = 0; mapped < ARRAY_SIZE(a->sgts); mapped++)
 			if (a->sgts[mapped] && !ubuf->writers)
 				dma_sync_sgtable_for_cpu(a->dev, a->sgts[mapped],
 							 mapped);
@@ -281,7 +283,7 @@ static int udmabuf_end_cpu_access(struct dma_buf *dmabuf,
 {
 	struct udmabuf *ubuf = dmabuf->priv;
 	struct udmabuf_attachment *a;
-	int mapped;
+	unsigned int mapped;
 
 	if (mutex_lock_killable(&ubuf->lock))
 		return -EINTR;
@@ -289,7 +291,7 @@ static int udmabuf_end_cpu_access(struct dma_buf *dmabuf,
 	if (dir != DMA_FROM_DEVICE && ubuf->writers)
 		ubuf->writers--;
 	list_for_each_entry(a, &ubuf->attachments, link) {
-		for (mapped = 0; mapped < DMA_NONE; mapped++) {
+		for (mapped = 0; mapped < ARRAY_SIZE(a->sgts); mapped++) {
 			bool only_read = dir == DMA_FROM_DEVICE &&
 					 mapped == DMA_BIDIRECTIONAL;
 
