@@ -39,8 +39,21 @@ module_param(allow_readonly, bool, 0644);
 MODULE_PARM_DESC(allow_readonly,
 		 "Accept memfds that the caller can only read or only write (default N)");
 
+static int set_readonly_attach(const char *value,
+			       const struct kernel_param *param)
+{
+	return param_set_uint_minmax(value, param, UDMABUF_ATTACH_NEVER,
+				     UDMABUF_ATTACH_ALWAYS);
+}
+
+static const struct kernel_param_ops readonly_attach_ops = {
+	.set = set_readonly_attach,
+	.get = param_get_uint,
+};
+
 unsigned int udmabuf_readonly_attach = UDMABUF_ATTACH_IOMMU;
-module_param_named(readonly_attach, udmabuf_readonly_attach, uint, 0644);
+module_param_cb(readonly_attach, &readonly_attach_ops, &udmabuf_readonly_attach,
+		0644);
 MODULE_PARM_DESC(readonly_attach,
 		 "Devices that may attach to read-only dma-bufs: 0 none, 1 those behind an IOMMU, 2 all (default 1)");
 
