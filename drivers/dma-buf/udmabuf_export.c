@@ -11,6 +11,7 @@
 #include <linux/iommu.h>
 #include <linux/iosys-map.h>
 #include <linux/memfd_pin.h>
+#include <linux/mm.h>
 #include <linux/module.h>
 #include <linux/mutex.h>
 #include <linux/sched/signal.h>
@@ -314,10 +315,6 @@ static int udmabuf_vmap(struct dma_buf *dmabuf, struct iosys_map *map)
 	unsigned int k;
 	void *vaddr;
 
-	/* The kernel's own mapping is writable. */
-	if (ubuf->flags & UDMABUF_FLAGS_READONLY)
-		return -EACCES;
-
 	/* Only as long as vmap() needs it, which takes nothing else. */
 	pages = kvmalloc_array(ubuf->pins.nr_pages, sizeof(*pages), GFP_KERNEL);
 	if (!pages)
@@ -385,6 +382,29 @@ static const struct dma_buf_ops udmabuf_ops = {
 	.release		= udmabuf_release,
 };
 
+static const struct dma_buf_ops udmabuf_no_vmap_ops = {
+	.attach			= udmabuf_attach,
+	.detach			= udmabuf_detach,
+	.map_dma_buf		= udmabuf_map,
+	.unmap_dma_buf		= udmabuf_unmap,
+	.begin_cpu_access	= udmabuf_begin_cpu_access,
+	.end_cpu_access		= udmabuf_end_cpu_access,
+	.mmap			= udmabuf_mmap,
+	.release		= udmabuf_release,
+};
+
+/*
+ * The kernel's own mapping is writable, and has an array of all pages first, which
+ * may list the same one very often. What cannot be has no operation for it: to
+ * refuse in there makes the core warn, and anybody can ask for it.
+ */
+static bool can_vmap(const struct udmabuf *ubuf)
+{
+	return !(ubuf->flags & UDMABUF_FLAGS_READONLY) &&
+	       ubuf->pins.nr_pages <= min(totalram_pages(),
+					  INT_MAX / sizeof(struct page *));
+}
+
 /**
  * udmabuf_export() - make a dma-buf of pinned pages
  * @ubuf: the pages, not empty; when this succeeds, the dma-buf's
@@ -399,7 +419,7 @@ struct dma_buf *udmabuf_export(struct udmabuf *ubuf)
 	struct dma_buf *dmabuf;
 
 	exp_info.exp_name = "udmabuf";
-	exp_info.ops = &udmabuf_ops;
+	exp_info.ops = can_vmap(ubuf) ? &udmabuf_ops : &udmabuf_no_vmap_ops;
 	exp_info.size = ubuf->pins.nr_pages << PAGE_SHIFT;
 	exp_info.flags = ubuf->flags & UDMABUF_FLAGS_READONLY ? O_RDONLY : O_RDWR;
 	exp_info.priv = ubuf;
