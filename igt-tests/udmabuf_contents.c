@@ -3,8 +3,6 @@
  * The pages of a udmabuf are those of the memfd, at the right places and in both
  * directions: for every kind of memory, for holes, and for an importer.
  */
-#include <drm.h>
-#include <drm_mode.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/falloc.h>
@@ -192,27 +190,6 @@ static void test_punch_hole(int dev)
 	unmap(mem, pages(16));
 	close(dmabuf);
 	close(memfd);
-}
-
-/*
- * vgem hands out no mmap offset for an imported buffer, but gives it one: the
- * lowest that is free, which is that of a dumb buffer that was there before.
- */
-static uint64_t next_vgem_offset(int vgem, size_t size)
-{
-	struct drm_mode_create_dumb dumb = {
-		.width = size / 4,
-		.height = 1,
-		.bpp = 32,
-	};
-	struct drm_mode_map_dumb map = {};
-
-	igt_assert_eq(ioctl(vgem, DRM_IOCTL_MODE_CREATE_DUMB, &dumb), 0);
-	igt_assert_eq_u64(dumb.size, size);
-	map.handle = dumb.handle;
-	igt_assert_eq(ioctl(vgem, DRM_IOCTL_MODE_MAP_DUMB, &map), 0);
-	gem_close(vgem, dumb.handle);
-	return map.offset;
 }
 
 static void check_vgem(int dev, int memfd, size_t first, size_t count)

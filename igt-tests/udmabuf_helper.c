@@ -2,6 +2,8 @@
 /*
  * What the udmabuf tests share: dma-bufs of memfds, and the driver's parameters.
  */
+#include <drm.h>
+#include <drm_mode.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -52,6 +54,15 @@ void set_module_attribute(int dev, const char *name, int64_t value)
 
 	module_path(dev, name, path, sizeof(path));
 	set(path, "%" PRId64, value);
+}
+
+int __set_module_attribute(int dev, const char *name, int64_t value)
+{
+	char path[256], text[32];
+
+	module_path(dev, name, path, sizeof(path));
+	snprintf(text, sizeof(text), "%" PRId64, value);
+	return write_line(path, text);
 }
 
 int open_udmabuf(void)
@@ -129,4 +140,21 @@ int create_list(int dev, uint32_t count,
 
 	igt_assert_f(fd >= 0, "UDMABUF_CREATE_LIST: %s\n", strerror(-fd));
 	return fd;
+}
+
+uint64_t next_vgem_offset(int vgem, size_t size)
+{
+	struct drm_mode_create_dumb dumb = {
+		.width = size / 4,
+		.height = 1,
+		.bpp = 32,
+	};
+	struct drm_mode_map_dumb map = {};
+
+	igt_assert_eq(ioctl(vgem, DRM_IOCTL_MODE_CREATE_DUMB, &dumb), 0);
+	igt_assert_eq_u64(dumb.size, size);
+	map.handle = dumb.handle;
+	igt_assert_eq(ioctl(vgem, DRM_IOCTL_MODE_MAP_DUMB, &map), 0);
+	gem_close(vgem, dumb.handle);
+	return map.offset;
 }

@@ -6,6 +6,7 @@
 #define UDMABUF_HELPER_H
 
 #include <linux/udmabuf.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "pin_helper.h"
@@ -37,8 +38,19 @@ int __create_list(int dev, uint32_t count,
 int create_list(int dev, uint32_t count,
 		const struct udmabuf_create_item *items);
 
-/* Of the driver's module; what is set is put back, see set() */
+/*
+ * vgem hands out no mmap offset for an imported buffer, but gives it one: the
+ * lowest that is free, which is that of a dumb buffer that was there before. To be
+ * called before the import.
+ */
+uint64_t next_vgem_offset(int vgem, size_t size);
+
+/*
+ * Of the driver's module; what is set is put back, see set(). With __ it is not,
+ * and a negative error is returned.
+ */
 int64_t module_attribute(int dev, const char *name);
 void set_module_attribute(int dev, const char *name, int64_t value);
+int __set_module_attribute(int dev, const char *name, int64_t value);
 
 #endif

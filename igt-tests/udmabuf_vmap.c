@@ -3,56 +3,18 @@
  * A driver that maps a udmabuf into the kernel (vmap): vivid, the virtual video
  * camera, writes its frames that way when it is given dma-bufs to put them in.
  */
-#include <errno.h>
-#include <fcntl.h>
-#include <glob.h>
-#include <linux/videodev2.h>
-#include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 
 #include "igt.h"
 #include "udmabuf_helper.h"
+#include "vivid_helper.h"
 
 /* A frame of 640 x 360 pixels of 4 bytes is exactly 225 pages. */
 #define WIDTH		640
 #define HEIGHT		360
 #define FRAME_PAGES	225
-
-/* The camera insists on a few buffers; more than this it does not ask for. */
-#define MAX_BUFFERS	8
-
-static int open_camera(void)
-{
-	char name[32] = "";
-	int fd = -1;
-	glob_t nodes;
-
-	igt_require_f(system("modprobe vivid n_devs=1 node_types=0x1") == 0,
-		      "no vivid module\n");
-	igt_assert_eq(glob("/sys/class/video4linux/video*", 0, NULL, &nodes), 0);
-	for (size_t i = 0; i < nodes.gl_pathc && fd < 0; i++) {
-		char path[300];
-		FILE *file;
-
-		snprintf(path, sizeof(path), "%s/name", nodes.gl_pathv[i]);
-		file = fopen(path, "r");
-		igt_assert(file);
-		if (!fgets(name, sizeof(name), file))
-			name[0] = '\0';
-		fclose(file);
-		if (strncmp(name, "vivid", 5))
-			continue;
-		snprintf(path, sizeof(path), "/dev/%s",
-			 strrchr(nodes.gl_pathv[i], '/') + 1);
-		fd = open(path, O_RDWR | O_CLOEXEC);
-		igt_assert_f(fd >= 0, "%s: %s\n", path, strerror(errno));
-	}
-	globfree(&nodes);
-	igt_require_f(fd >= 0, "vivid has made no camera\n");
-	return fd;
-}
 
 /* Without the frame counter in the picture, one frame is like the other. */
 static void hide_text(int camera)
@@ -70,36 +32,6 @@ static void hide_text(int camera)
 	igt_assert_eq(ioctl(camera, VIDIOC_S_CTRL, &control), 0);
 }
 
-static void set_format(int camera)
-{
-	struct v4l2_format format = {
-		.type = V4L2_BUF_TYPE_VIDEO_CAPTURE,
-		.fmt.pix = {
-			.width = WIDTH,
-			.height = HEIGHT,
-			.pixelformat = V4L2_PIX_FMT_XBGR32,
-			.field = V4L2_FIELD_NONE,
-		},
-	};
-
-	igt_assert_eq(ioctl(camera, VIDIOC_S_FMT, &format), 0);
-	igt_require_f(format.fmt.pix.sizeimage == pages(FRAME_PAGES),
-		      "frames have %u bytes\n", format.fmt.pix.sizeimage);
-}
-
-static unsigned int request_buffers(int camera, enum v4l2_memory memory)
-{
-	struct v4l2_requestbuffers request = {
-		.count = 2,
-		.type = V4L2_BUF_TYPE_VIDEO_CAPTURE,
-		.memory = memory,
-	};
-
-	igt_assert_eq(ioctl(camera, VIDIOC_REQBUFS, &request), 0);
-	igt_assert_lte(request.count, MAX_BUFFERS);
-	return request.count;
-}
-
 /* Has the camera fill all buffers: @dmabufs, or its own if that is NULL. */
 static void capture(int camera, unsigned int count, const int *dmabufs)
 {
@@ -107,15 +39,16 @@ static void capture(int camera, unsigned int count, const int *dmabufs)
 	struct v4l2_buffer buffer;
 
 	for (unsigned int i = 0; i < count; i++) {
+		if (dmabufs) {
+			igt_assert_eq(queue_dmabuf(camera, i, dmabufs[i],
+						   pages(FRAME_PAGES)), 0);
+			continue;
+		}
 		buffer = (struct v4l2_buffer) {
 			.index = i,
 			.type = type,
-			.memory = dmabufs ? V4L2_MEMORY_DMABUF : V4L2_MEMORY_MMAP,
+			.memory = V4L2_MEMORY_MMAP,
 		};
-		if (dmabufs) {
-			buffer.m.fd = dmabufs[i];
-			buffer.length = pages(FRAME_PAGES);
-		}
 		igt_assert_eq(ioctl(camera, VIDIOC_QBUF, &buffer), 0);
 	}
 	igt_assert_eq(ioctl(camera, VIDIOC_STREAMON, &type), 0);
@@ -159,15 +92,15 @@ static void check_vmap(int dev, enum backing backing, size_t first)
 	void *reference;
 	char *mem;
 
-	camera = open_camera();
+	camera = open_camera(VIVID_VMAP);
 	hide_text(camera);
-	set_format(camera);
+	igt_assert_eq(set_frame(camera, WIDTH, HEIGHT), pages(FRAME_PAGES));
 	reference = reference_frame(camera);
 	close(camera);
 
-	camera = open_camera();
+	camera = open_camera(VIVID_VMAP);
 	hide_text(camera);
-	set_format(camera);
+	igt_assert_eq(set_frame(camera, WIDTH, HEIGHT), pages(FRAME_PAGES));
 	count = request_buffers(camera, V4L2_MEMORY_DMABUF);
 	igt_assert(pages(first + count * step) <= size);
 	memfd = sealed_memfd(backing, size);
