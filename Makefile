@@ -52,8 +52,10 @@ install:	## install the modules on this machine (DKMS), with the switch and udev
 	install -D tools/udmabuf-switch $(DESTDIR)/usr/local/sbin/udmabuf-switch
 	install -D -m 644 tools/70-pinfold.rules \
 		$(DESTDIR)/etc/udev/rules.d/70-pinfold.rules
-	install -D -m 644 include/uapi/linux/mempinfd.h \
-		$(DESTDIR)/usr/local/include/linux/mempinfd.h
+	for header in mempinfd udmabuf_ext; do \
+		install -D -m 644 include/uapi/linux/$$header.h \
+			$(DESTDIR)/usr/local/include/linux/$$header.h || exit; \
+	done
 	install -D -m 644 Documentation/mempinfd.4 \
 		$(DESTDIR)/usr/local/share/man/man4/mempinfd.4
 	install -d $(DESTDIR)/etc/modules-load.d
@@ -69,6 +71,7 @@ uninstall:	## undo "make install"
 	rm -f $(DESTDIR)/usr/local/sbin/udmabuf-switch \
 		$(DESTDIR)/etc/udev/rules.d/70-pinfold.rules \
 		$(DESTDIR)/usr/local/include/linux/mempinfd.h \
+		$(DESTDIR)/usr/local/include/linux/udmabuf_ext.h \
 		$(DESTDIR)/usr/local/share/man/man4/mempinfd.4 \
 		$(DESTDIR)/etc/modules-load.d/pinfold.conf
 	-udevadm control --reload
