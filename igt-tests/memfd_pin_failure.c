@@ -7,12 +7,14 @@
 #include <fcntl.h>
 #include <inttypes.h>
 #include <linux/falloc.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
 
 #include "igt.h"
 #include "memfd_pin.h"
+#include "process_helper.h"
 #include "phys_helper.h"
 #include "udmabuf_helper.h"
 
@@ -169,9 +171,28 @@ static void test_before_hugetlb_movable(int dev)
 	check_before_hugetlb(dev, true);
 }
 
+/* Wherever the dma-buf is mapped now, what has failed is left out. */
+static void check_mapping(int dmabuf, bool all_fails, size_t shift)
+{
+	char *room = reserve(2 * SIZE);
+	char *buf = map_fd_at(room + pages(shift), dmabuf, SIZE);
+	size_t around = 0;
+
+	igt_assert_eq(read_signal(buf + pages(FAILED)), SIGBUS);
+	igt_assert_eq(count_filled(buf, 0, 512, 1), 512);
+	for (size_t page = 512; page < NPAGES && !all_fails; page++)
+		if (page != FAILED)
+			around += count_filled(buf + pages(page), page, 1, 1);
+	igt_assert_eq(around, all_fails ? 0 : NPAGES - 512 - 1);
+	igt_assert_eq(read_signal(buf + pages(FAILED)), SIGBUS);
+	igt_assert_eq(read_signal(buf + pages(FAILED + 1)), all_fails ? SIGBUS : 0);
+	unmap(room, 2 * SIZE);
+}
+
 /*
- * What fails while it is pinned stays pinned: those who have the dma-buf have to
- * see to it that it is not used any more. A new pin is refused.
+ * What fails while it is pinned stays pinned, and mapped where it was by then: those
+ * who have the dma-buf have to see to it that it is not used any more. A new pin is
+ * refused.
  */
 static void check_after(int dev, enum backing backing)
 {
@@ -185,12 +206,15 @@ static void check_after(int dev, enum backing backing)
 	fill_file(memfd);
 	dmabuf = create(dev, memfd, 0, SIZE);
 	buf = map_fd(dmabuf, SIZE);
+	igt_assert_eq(count_filled(buf, 0, NPAGES, 1), NPAGES);
 	frame = find_frame(memfd);
 	pins = pins_held();
 	fail_frame(frame);
 
 	igt_assert_eq_s64(pins_held(), pins);
 	igt_assert_eq(count_filled(buf, 0, NPAGES, 1), NPAGES);
+	check_mapping(dmabuf, backing == HUGE_2M, 0);
+	check_mapping(dmabuf, backing == HUGE_2M, 1);
 	check_refused(dev, memfd, 0, NPAGES);
 	check_pin(dev, memfd, 0, 512);
 

@@ -24,30 +24,13 @@
 #define SIZE		MIB(2)
 #define NPAGES		(SIZE / page_size())
 
-/* The first 2 MiB of a file, where a huge page can be mapped. */
-static char *map_aligned(int memfd)
-{
-	char *room = mmap(NULL, 2 * SIZE, PROT_NONE, MAP_PRIVATE |
-			  MAP_ANONYMOUS, -1, 0);
-	char *mem = (char *)(((uintptr_t)room + SIZE - 1) & -SIZE);
-
-	igt_assert(room != MAP_FAILED);
-	if (mem > room)
-		unmap(room, mem - room);
-	if (mem + SIZE < room + 2 * SIZE)
-		unmap(mem + SIZE, room + 2 * SIZE - (mem + SIZE));
-	igt_assert(mmap(mem, SIZE, PROT_READ | PROT_WRITE,
-			MAP_SHARED | MAP_FIXED, memfd, 0) == mem);
-	return mem;
-}
-
 /* A file of small pages, which from now on may become huge ones. */
 static char *small_pages(int memfd)
 {
 	char *mem;
 
 	set(SHMEM_ENABLED, "never");
-	mem = map_aligned(memfd);
+	mem = map_fd_at(reserve(SIZE), memfd, SIZE);
 	fill(mem, 0, NPAGES, 1);
 	igt_assert_eq(count_flagged(mem, NPAGES, KPF_THP), 0);
 	set(SHMEM_ENABLED, "always");
@@ -137,7 +120,7 @@ static void test_collapse_race(int dev)
 /* All of a huge folio, and nothing but it. */
 static char *one_thp(int memfd)
 {
-	char *mem = map_aligned(memfd);
+	char *mem = map_fd_at(reserve(SIZE), memfd, SIZE);
 
 	fill(mem, 0, NPAGES, 1);
 	igt_require_f(count_flagged(mem, NPAGES, KPF_THP) == NPAGES,

@@ -292,6 +292,28 @@ void *map_fd(int fd, size_t size)
 	return ptr;
 }
 
+/* What lies beside it is given back, so that unmap() of it is all there is to do. */
+void *reserve(size_t size)
+{
+	char *room = mmap(NULL, size + MIB(2), PROT_NONE,
+			  MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	char *start = (char *)(((uintptr_t)room + MIB(2) - 1) & -MIB(2));
+
+	igt_assert(room != MAP_FAILED);
+	if (start > room)
+		unmap(room, start - room);
+	if (start < room + MIB(2))
+		unmap(start + size, room + MIB(2) - start);
+	return start;
+}
+
+void *map_fd_at(void *at, int fd, size_t size)
+{
+	igt_assert(mmap(at, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED,
+			fd, 0) == at);
+	return at;
+}
+
 void unmap(void *ptr, size_t size)
 {
 	igt_assert_eq(munmap(ptr, size), 0);
@@ -299,20 +321,12 @@ void unmap(void *ptr, size_t size)
 
 /* Anonymous memory */
 
-/* What lies beside it is given back, so that unmap() of it is all there is to do. */
 void *anon(size_t size)
 {
-	char *ptr, *aligned;
+	void *mem = reserve(size);
 
-	ptr = mmap(NULL, size + MIB(2), PROT_READ | PROT_WRITE,
-		   MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	igt_assert(ptr != MAP_FAILED);
-	aligned = (char *)(((uintptr_t)ptr + MIB(2) - 1) & -MIB(2));
-	if (aligned > ptr)
-		unmap(ptr, aligned - ptr);
-	if (ptr + MIB(2) > aligned)
-		unmap(aligned + size, ptr + MIB(2) - aligned);
-	return aligned;
+	igt_assert_eq(mprotect(mem, size, PROT_READ | PROT_WRITE), 0);
+	return mem;
 }
 
 void *anon_small(size_t size)

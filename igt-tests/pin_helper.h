@@ -48,6 +48,10 @@ size_t fd_size(int fd);
 void *map_fd(int fd, size_t size);
 void unmap(void *ptr, size_t size);
 
+/* Address space from a multiple of 2 MiB on, and mappings to fill it with */
+void *reserve(size_t size);
+void *map_fd_at(void *at, int fd, size_t size);
+
 /*
  * Private anonymous memory, not touched, at an address that 2 MiB divide: of pages
  * as the system chooses them, of small ones, or of transparent huge ones

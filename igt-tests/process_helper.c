@@ -1,9 +1,12 @@
 // SPDX-License-Identifier: MIT
 /*
- * Processes that talk to each other.
+ * Processes that talk to each other, or find out what a signal would end.
  */
+#include <signal.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "igt.h"
@@ -71,4 +74,37 @@ int receive_fd(int socket)
 	igt_assert(control && control->cmsg_type == SCM_RIGHTS);
 	memcpy(&fd, CMSG_DATA(control), sizeof(fd));
 	return fd;
+}
+
+static int access_signal(volatile char *ptr, bool write)
+{
+	struct rlimit no_core = {};
+	pid_t child = fork();
+	int status;
+	char byte;
+
+	igt_assert_lte(0, child);
+	if (!child) {
+		/* Not what IGT makes of it, which is a report. */
+		signal(SIGSEGV, SIG_DFL);
+		signal(SIGBUS, SIG_DFL);
+		setrlimit(RLIMIT_CORE, &no_core);
+		byte = *ptr;
+		if (write)
+			*ptr = byte;
+		_exit(0);
+	}
+	igt_assert_eq(waitpid(child, &status, 0), child);
+	igt_assert(!status || WIFSIGNALED(status));
+	return status ? WTERMSIG(status) : 0;
+}
+
+int read_signal(const volatile char *ptr)
+{
+	return access_signal((volatile char *)ptr, false);
+}
+
+int write_signal(volatile char *ptr)
+{
+	return access_signal(ptr, true);
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Processes that talk to each other.
+ * Processes that talk to each other, or find out what a signal would end.
  */
 #ifndef PROCESS_HELPER_H
 #define PROCESS_HELPER_H
@@ -14,5 +14,9 @@ void tell(int socket);
 void await(int socket);
 void send_fd(int socket, int fd);
 int receive_fd(int socket);
+
+/* The signal that a process gets which reads a byte, or writes it back; 0: none */
+int read_signal(const volatile char *ptr);
+int write_signal(volatile char *ptr);
 
 #endif

@@ -120,6 +120,57 @@
  * @munmap-partial:	cut in two; the last piece keeps the buffer
  * @fork:		shared with a child that outlives the parent's mapping
  *
+ * SUBTEST: pmd-faults-%s
+ * Description: A fault maps all of its 2 MiB, with a page table or without, and the
+ *              contents are right, with %arg[1]
+ *
+ * arg[1]:
+ *
+ * @thp:			transparent huge pages
+ * @hugetlb:			2 MiB hugetlb pages
+ * @hugetlb-middle:		the same from the middle of one on
+ * @hugetlb-shifted:		the same at an address that does not suit them
+ * @hugetlb-middle-shifted:	both
+ * @scattered:			small pages that do not follow each other
+ * @scattered-shifted:		the same at any address
+ *
+ * SUBTEST: pmd-thp-never
+ * Description: The same where transparent huge pages are disabled
+ *
+ * SUBTEST: pmd-mixed
+ * Description: A buffer of huge, parts of huge, and small pages, mapped from
+ *              anywhere on
+ *
+ * SUBTEST: pmd-windows
+ * Description: Small mappings map nothing beside themselves
+ *
+ * SUBTEST: pmd-protect
+ * Description: Mappings that are read-only, made writable, and read-only in part
+ *
+ * SUBTEST: pmd-soft-dirty
+ * Description: Writing to what was mapped read-only to watch for writes
+ *
+ * SUBTEST: pmd-munmap
+ * Description: A mapping that is cut within 2 MiB, and mended
+ *
+ * SUBTEST: pmd-mremap
+ * Description: Mappings that are moved when parts of them have been touched
+ *
+ * SUBTEST: pmd-fork
+ * Description: A child has what its parent has touched, and what not
+ *
+ * SUBTEST: pmd-pin-refused
+ * Description: No function that pins user memory pins the pages of a mapping
+ *
+ * SUBTEST: pmd-advice
+ * Description: madvise() and userfaultfd cannot take the pages out of a mapping
+ *
+ * SUBTEST: pmd-threads
+ * Description: Concurrent faults in the same 2 MiB
+ *
+ * SUBTEST: pmd-vgem
+ * Description: Faults in a mapping by vgem, which has imported the buffer
+ *
  * SUBTEST: vmap-vivid
  * Description: A driver that maps the dma-buf into the kernel, the virtual camera
  *              vivid, puts the same frame into it as into its own memory
@@ -285,6 +336,7 @@ igt_main()
 	udmabuf_create_subtests(dev);
 	udmabuf_contents_subtests(dev);
 	udmabuf_mmap_subtests(dev);
+	udmabuf_pmd_subtests(dev);
 	udmabuf_vmap_subtests(dev);
 	udmabuf_reject_subtests(dev);
 	udmabuf_stress_subtests(dev);

@@ -9,9 +9,9 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/uio.h>
-#include <sys/wait.h>
 
 #include "igt.h"
+#include "process_helper.h"
 #include "udmabuf_ext.h"
 
 #define SIZE		MIB(4)
@@ -100,23 +100,6 @@ static void refuse_remote_write(void *ptr)
 	close(mem);
 }
 
-static void refuse_store(volatile char *ptr)
-{
-	pid_t child = fork();
-	int status;
-
-	igt_assert_lte(0, child);
-	if (!child) {
-		/* Not what IGT makes of it, which is a report. */
-		signal(SIGSEGV, SIG_DFL);
-		signal(SIGBUS, SIG_DFL);
-		*ptr = 1;
-		_exit(0);
-	}
-	igt_assert_eq(waitpid(child, &status, 0), child);
-	igt_assert(WIFSIGNALED(status) && WTERMSIG(status) == SIGSEGV);
-}
-
 static void refuse_reopen(int dmabuf, int flags)
 {
 	char path[64];
@@ -153,7 +136,7 @@ static void check_readonly(int dmabuf)
 	igt_assert_eq(count_filled(buf, FIRST, COUNT, 1), COUNT);
 	refuse_protect(buf);
 	refuse_remote_write(buf);
-	refuse_store(buf);
+	igt_assert_eq(write_signal(buf), SIGSEGV);
 
 	igt_assert_eq(mprotect(buf, pages(COUNT), PROT_NONE), 0);
 	refuse_protect(buf);
@@ -167,7 +150,7 @@ static void check_readonly(int dmabuf)
 	igt_assert(moved == there);
 	igt_assert_eq(count_filled(moved, FIRST, COUNT / 2, 1), COUNT / 2);
 	refuse_protect(moved);
-	refuse_store(moved);
+	igt_assert_eq(write_signal(moved), SIGSEGV);
 	/* Neither longer, nor the same once more. */
 	igt_assert(mremap(moved, pages(COUNT / 2), pages(COUNT), MREMAP_MAYMOVE) ==
 		   MAP_FAILED);
@@ -208,7 +191,7 @@ static void test_holes(int dev)
 	buf = map_readonly(dmabuf);
 	igt_assert_eq(count_zero(buf, COUNT), COUNT);
 	refuse_protect(buf);
-	refuse_store(buf);
+	igt_assert_eq(write_signal(buf), SIGSEGV);
 	drop_caches();
 	igt_assert_eq(count_zero(buf, COUNT), COUNT);
 	unmap(buf, pages(COUNT));

@@ -24,6 +24,7 @@ int open_udmabuf(void);
 void udmabuf_create_subtests(int dev);
 void udmabuf_contents_subtests(int dev);
 void udmabuf_mmap_subtests(int dev);
+void udmabuf_pmd_subtests(int dev);
 void udmabuf_vmap_subtests(int dev);
 void udmabuf_reject_subtests(int dev);
 void udmabuf_stress_subtests(int dev);

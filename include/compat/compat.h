@@ -94,6 +94,13 @@ long pin_present_folios(struct file *memfd, loff_t start, loff_t end,
 #define HUGETLB_MIGRATES	true
 #endif
 
+/* Frame numbers came in a type of their own. */
+#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 17, 0)
+#include <linux/pfn_t.h>
+#define vmf_insert_pfn_pmd(vmf, pfn, write) \
+	vmf_insert_pfn_pmd(vmf, __pfn_to_pfn_t(pfn, PFN_DEV), write)
+#endif
+
 #if LINUX_VERSION_CODE < KERNEL_VERSION(6, 18, 0)
 #define mm_flags_test(flag, mm)	test_bit(flag, &(mm)->flags)
 #define mm_flags_set(flag, mm)	set_bit(flag, &(mm)->flags)
