@@ -94,13 +94,15 @@ static void check_vmap(int dev, enum backing backing, size_t first)
 
 	camera = open_camera(VIVID_VMAP);
 	hide_text(camera);
-	igt_assert_eq(set_frame(camera, WIDTH, HEIGHT), pages(FRAME_PAGES));
+	igt_assert_eq(set_frame(camera, V4L2_PIX_FMT_XBGR32, WIDTH, HEIGHT),
+		      pages(FRAME_PAGES));
 	reference = reference_frame(camera);
 	close(camera);
 
 	camera = open_camera(VIVID_VMAP);
 	hide_text(camera);
-	igt_assert_eq(set_frame(camera, WIDTH, HEIGHT), pages(FRAME_PAGES));
+	igt_assert_eq(set_frame(camera, V4L2_PIX_FMT_XBGR32, WIDTH, HEIGHT),
+		      pages(FRAME_PAGES));
 	count = request_buffers(camera, V4L2_MEMORY_DMABUF);
 	igt_assert(pages(first + count * step) <= size);
 	memfd = sealed_memfd(backing, size);

@@ -15,7 +15,8 @@
 int open_camera(int allocator);
 
 /* Frames of 4 bytes a pixel; returns their size in bytes. */
-uint32_t set_frame(int camera, unsigned int width, unsigned int height);
+uint32_t set_frame(int camera, uint32_t pixelformat, unsigned int width,
+		   unsigned int height);
 
 /* The camera insists on a few buffers; more than MAX_BUFFERS it does not ask for. */
 #define MAX_BUFFERS	8
