@@ -3,29 +3,23 @@
  * Accounting of long-term pins. Every pin is charged to the user who asked,
  * before it is taken and until it is released, whoever releases it. A user is
  * limited, a process with CAP_IPC_LOCK is not, but counts.
- *
- * Lock order: users_lock and a user's lock are leaves, never held together.
  */
 #include <linux/capability.h>
 #include <linux/cred.h>
 #include <linux/debugfs.h>
-#include <linux/hashtable.h>
+#include <linux/hash.h>
 #include <linux/mm.h>
 #include <linux/module.h>
 #include <linux/pid.h>
 #include <linux/pin_account.h>
 #include <linux/pin_fast_only.h>
-#include <linux/rcupdate.h>
-#include <linux/sched/mm.h>
 #include <linux/sched/signal.h>
 #include <linux/sched/user.h>
-#include <linux/seq_file.h>
 #include <linux/slab.h>
-#include <linux/string_helpers.h>
 #include <linux/user_namespace.h>
 #include <trace/events/memfd_pin.h>
 
-#include "pin.h"
+#include "pin_charges.h"
 
 /* How many MiB are a quarter of RAM is known at init. */
 #define A_QUARTER	ULONG_MAX
@@ -40,49 +34,87 @@ module_param(strict, bool, 0644);
 MODULE_PARM_DESC(strict,
 		 "Charge pins to the user's locked memory too, within RLIMIT_MEMLOCK (default N)");
 
-/*
- * A user that has pins. Found by RCU; freed when the last of its owners goes,
- * under users_lock.
- */
-struct pin_user {
-	struct hlist_node node;
-	struct rcu_head rcu;
-	refcount_t ref;
-	kuid_t uid;
-	atomic_long_t nr_pages;
-	spinlock_t lock; /* owners, and that their last reference goes */
-	DECLARE_HASHTABLE(owners, 6); /* by tgid */
-};
+/* Users do not wait for each other, unless their IDs have the same hash. */
+struct pin_tree pin_trees[PIN_TREES];
 
-/*
- * A process that has pins by way of a driver; shows them after it has ended, too.
- * The credentials keep the user_struct whose locked_vm is charged: free_uid() is
- * not exported by all kernels.
- */
-struct pin_owner {
-	struct hlist_node node;
-	refcount_t ref;
-	struct pin_user *user;
-	const struct cred *cred;
-	struct pid *tgid;
-	const char *driver;
-	char comm[TASK_COMM_LEN];
-	atomic_long_t nr_pages;
-	atomic_long_t nr_folios;
-};
-
-static DEFINE_HASHTABLE(users, 6);
-static DEFINE_SPINLOCK(users_lock); /* adding to and removing from users */
 static struct dentry *debugfs;
 
-static struct pin_user *find_pin_user(kuid_t uid)
+static struct pin_tree *tree_of(kuid_t uid)
 {
-	struct pin_user *user;
+	return &pin_trees[hash_32(__kuid_val(uid), PIN_TREE_BITS)];
+}
 
-	hash_for_each_possible_rcu(users, user, node, __kuid_val(uid))
-		if (uid_eq(user->uid, uid) && refcount_inc_not_zero(&user->ref))
-			return user;
-	return NULL;
+/**
+ * pin_charge_key() - whose a charge is
+ * @charge: in a tree
+ *
+ * Context: with the tree's lock held.
+ *
+ * Return: the key.
+ */
+struct pin_key pin_charge_key(const struct pin_charge *charge)
+{
+	return (struct pin_key) {
+		.uid = charge->user->uid,
+		.tgid = charge->tgid,
+		.driver = charge->driver,
+	};
+}
+
+/**
+ * pin_compare_keys() - the order of a tree: by users, then their processes
+ * @a: a key
+ * @b: another
+ *
+ * Return: less than, equal to or more than 0, as @a is before, the same as or after
+ * @b.
+ */
+int pin_compare_keys(const struct pin_key *a, const struct pin_key *b)
+{
+	if (!uid_eq(a->uid, b->uid))
+		return uid_lt(a->uid, b->uid) ? -1 : 1;
+	if (a->tgid != b->tgid)
+		return a->tgid < b->tgid ? -1 : 1;
+	if (a->driver != b->driver)
+		return a->driver < b->driver ? -1 : 1;
+	return 0;
+}
+
+static bool charge_less(struct rb_node *a, const struct rb_node *b)
+{
+	struct pin_key key = pin_charge_key(rb_entry(a, struct pin_charge, node));
+	struct pin_key other = pin_charge_key(rb_entry(b, struct pin_charge, node));
+
+	return pin_compare_keys(&key, &other) < 0;
+}
+
+/**
+ * pin_first_charge() - where to begin in a tree
+ * @tree: the tree
+ * @key: what comes before it is left out
+ *
+ * Context: with the tree's lock held.
+ *
+ * Return: the first charge that is not before @key, or NULL.
+ */
+struct pin_charge *pin_first_charge(const struct pin_tree *tree,
+				    const struct pin_key *key)
+{
+	struct rb_node *node = tree->charges.rb_node;
+	struct pin_charge *charge, *found = NULL;
+	struct pin_key other;
+
+	while (node) {
+		charge = rb_entry(node, struct pin_charge, node);
+		other = pin_charge_key(charge);
+		if (pin_compare_keys(&other, key) < 0) {
+			node = node->rb_right;
+		} else {
+			found = charge;
+			node = node->rb_left;
+		}
+	}
+	return found;
 }
 
 /*
@@ -105,163 +137,61 @@ static kuid_t charged_uid(void)
 	return uid_valid(root) ? root : current_uid();
 }
 
-static struct pin_user *get_pin_user(void)
+/* A user that has charges, or had them last; with the tree's lock held. */
+static struct pin_user *find_pin_user(const struct pin_tree *tree, kuid_t uid)
 {
-	kuid_t uid = charged_uid();
-	struct pin_user *user, *other;
+	struct pin_key key = { .uid = uid };
+	struct pin_charge *charge = pin_first_charge(tree, &key);
 
-	rcu_read_lock();
-	user = find_pin_user(uid);
-	rcu_read_unlock();
-	if (user)
-		return user;
-
-	user = kzalloc(sizeof(*user), GFP_KERNEL_ACCOUNT);
-	if (!user)
-		return NULL;
-	refcount_set(&user->ref, 1);
-	user->uid = uid;
-	spin_lock_init(&user->lock);
-	hash_init(user->owners);
-
-	spin_lock(&users_lock);
-	other = find_pin_user(uid);
-	if (!other)
-		hash_add_rcu(users, &user->node, __kuid_val(uid));
-	spin_unlock(&users_lock);
-	if (other) {
-		kfree(user);
-		return other;
-	}
-	return user;
-}
-
-static void put_pin_user(struct pin_user *user)
-{
-	bool last;
-
-	if (refcount_dec_not_one(&user->ref))
-		return;
-	spin_lock(&users_lock);
-	last = refcount_dec_and_test(&user->ref);
-	if (last)
-		hash_del_rcu(&user->node);
-	spin_unlock(&users_lock);
-	if (last)
-		kfree_rcu(user, rcu);
-}
-
-/* The caller's owner in a user's list; with the user's lock held. */
-static struct pin_owner *find_pin_owner(struct pin_user *user, const char *driver)
-{
-	struct pin_owner *owner;
-
-	hash_for_each_possible(user->owners, owner, node,
-			       (unsigned long)task_tgid(current))
-		if (owner->tgid == task_tgid(current) &&
-		    owner->cred->user == current_user() &&
-		    owner->driver == driver) {
-			refcount_inc(&owner->ref);
-			return owner;
-		}
+	if (charge && uid_eq(charge->user->uid, uid))
+		return charge->user;
+	if (tree->idle && uid_eq(tree->idle->uid, uid))
+		return tree->idle;
 	return NULL;
 }
 
-static struct pin_owner *get_pin_owner(const char *driver)
-{
-	struct pin_owner *owner, *other;
-	struct pin_user *user;
-
-	user = get_pin_user();
-	if (!user)
-		return NULL;
-	spin_lock(&user->lock);
-	owner = find_pin_owner(user, driver);
-	spin_unlock(&user->lock);
-	if (owner)
-		goto found;
-
-	owner = kzalloc(sizeof(*owner), GFP_KERNEL_ACCOUNT);
-	if (!owner) {
-		put_pin_user(user);
-		return NULL;
-	}
-	refcount_set(&owner->ref, 1);
-	owner->user = user;
-	owner->cred = get_current_cred();
-	owner->tgid = get_pid(task_tgid(current));
-	owner->driver = driver;
-	get_task_comm(owner->comm, current->group_leader);
-
-	spin_lock(&user->lock);
-	other = find_pin_owner(user, driver);
-	if (!other)
-		hash_add(user->owners, &owner->node,
-			 (unsigned long)owner->tgid);
-	spin_unlock(&user->lock);
-	if (!other)
-		return owner;
-
-	put_cred(owner->cred);
-	put_pid(owner->tgid);
-	kfree(owner);
-	owner = other;
-found:
-	/* It has a reference of its own. */
-	put_pin_user(user);
-	return owner;
-}
-
-static void put_pin_owner(struct pin_owner *owner)
-{
-	struct pin_user *user = owner->user;
-
-	bool last;
-
-	if (refcount_dec_not_one(&owner->ref))
-		return;
-	spin_lock(&user->lock);
-	last = refcount_dec_and_test(&owner->ref);
-	if (last)
-		hash_del(&owner->node);
-	spin_unlock(&user->lock);
-	if (!last)
-		return;
-	put_cred(owner->cred);
-	put_pid(owner->tgid);
-	kfree(owner);
-	put_pin_user(user);
-}
-
 /*
- * Add @nr to @count, if that does not make it more than @limit. Two that meet at
- * the limit do not pass it together.
+ * A user to be charged, with the tree's lock held. One that has no charges yet is
+ * the tree's idle one, and may be taken for another one.
  */
-static bool add_within(atomic_long_t *count, unsigned long nr,
+static struct pin_user *get_pin_user(struct pin_tree *tree, kuid_t uid)
+{
+	struct pin_user *user = find_pin_user(tree, uid);
+
+	if (user)
+		return user;
+	if (!tree->idle)
+		tree->idle = kmalloc(sizeof(*user), GFP_KERNEL_ACCOUNT);
+	if (tree->idle)
+		*tree->idle = (struct pin_user) { .uid = uid };
+	return tree->idle;
+}
+
+/* Whether there may be @nr more than @old. Who may lock any memory has no limit. */
+static bool within(unsigned long old, unsigned long nr, unsigned long limit)
+{
+	return old + nr <= limit || capable(CAP_IPC_LOCK);
+}
+
+/* Add to a user's locked_vm; other parts of the kernel do so at the same time. */
+static bool lock_pages(atomic_long_t *locked_vm, unsigned long nr,
 		       unsigned long limit)
 {
-	long old = atomic_long_read(count);
+	long old = atomic_long_read(locked_vm);
 
 	do {
-		if (old + nr > limit)
+		if (!within(old, nr, limit))
 			return false;
-	} while (!atomic_long_try_cmpxchg(count, &old, old + nr));
+	} while (!atomic_long_try_cmpxchg(locked_vm, &old, old + nr));
 	return true;
 }
 
-/* Add @nr to @count; a limit does not hold for who may lock any memory. */
-static bool charge_pages(atomic_long_t *count, unsigned long nr,
-			 unsigned long limit)
-{
-	if (add_within(count, nr, limit))
-		return true;
-	if (!capable(CAP_IPC_LOCK))
-		return false;
-	atomic_long_add(nr, count);
-	return true;
-}
-
-static unsigned long user_limit(void)
+/**
+ * pin_user_limit() - how much a user may have pinned
+ *
+ * Return: pages, LONG_MAX if there is no limit.
+ */
+unsigned long pin_user_limit(void)
 {
 	unsigned long mb = READ_ONCE(user_limit_mb);
 
@@ -274,9 +204,10 @@ static unsigned long user_limit(void)
  * @driver: a name for it, a constant that lives as long as the charge
  * @nr_pages: pages
  *
- * Charges the caller's user ID; if that is part of a user namespace that another
- * user than root has made, then that user. What a process with CAP_IPC_LOCK pins
- * counts, but is not limited.
+ * Charges the caller's user ID. In a user namespace, whatever the user ID, it
+ * charges who made that; or, if it was root, for a container, the namespace's own
+ * root. Of namespaces within each other, the outermost one counts. What a process
+ * with CAP_IPC_LOCK pins counts, but is not limited.
  *
  * Context: may sleep and allocate.
  *
@@ -288,40 +219,46 @@ static unsigned long user_limit(void)
 int pin_charge(struct pin_charge *charge, const char *driver,
 	       unsigned long nr_pages)
 {
+	unsigned long limit = pin_user_limit();
 	bool locked = READ_ONCE(strict);
-	struct pin_owner *owner;
-	unsigned long limit;
-	int err;
+	kuid_t uid = charged_uid();
+	struct pin_tree *tree = tree_of(uid);
+	struct pin_user *user;
 
 	if (locked && !can_do_mlock())
 		return -EPERM;
-	owner = get_pin_owner(driver);
-	if (!owner)
-		return -ENOMEM;
-
-	err = -ENOMEM;
-	limit = user_limit();
-	if (!charge_pages(&owner->user->nr_pages, nr_pages, limit))
+	mutex_lock(&tree->lock);
+	user = get_pin_user(tree, uid);
+	if (!user)
+		goto err;
+	if (!within(user->nr_pages, nr_pages, limit))
 		goto err_limit;
 	if (locked) {
 		limit = rlimit(RLIMIT_MEMLOCK) >> PAGE_SHIFT;
-		if (!charge_pages(&owner->cred->user->locked_vm, nr_pages, limit))
-			goto err_user;
+		if (!lock_pages(&current_user()->locked_vm, nr_pages, limit))
+			goto err_limit;
 	}
-	atomic_long_add(nr_pages, &owner->nr_pages);
 
-	charge->owner = owner;
+	charge->user = user;
+	charge->tgid = get_pid(task_tgid(current));
+	charge->driver = driver;
+	/* It may change meanwhile, but always ends in NUL. */
+	memcpy(charge->comm, current->group_leader->comm, TASK_COMM_LEN);
+	charge->cred = locked ? get_current_cred() : NULL;
 	charge->nr_pages = nr_pages;
 	charge->nr_folios = 0;
-	charge->locked = locked;
+	user->nr_pages += nr_pages;
+	if (!user->nr_charges++)
+		tree->idle = NULL;
+	rb_add(&charge->node, &tree->charges, charge_less);
+	mutex_unlock(&tree->lock);
 	return 0;
 
-err_user:
-	atomic_long_sub(nr_pages, &owner->user->nr_pages);
 err_limit:
-	trace_memfd_pin_limit(owner->user->uid, driver, nr_pages, limit, err);
-	put_pin_owner(owner);
-	return err;
+	trace_memfd_pin_limit(uid, driver, nr_pages, limit, -ENOMEM);
+err:
+	mutex_unlock(&tree->lock);
+	return -ENOMEM;
 }
 EXPORT_SYMBOL_GPL(pin_charge);
 
@@ -330,12 +267,11 @@ EXPORT_SYMBOL_GPL(pin_charge);
  * @charge: what was charged for them
  * @nr_folios: how many more
  *
- * Context: any.
+ * Context: any; not at the same time as pin_uncharge() or itself.
  */
 void pin_charge_folios(struct pin_charge *charge, unsigned long nr_folios)
 {
-	charge->nr_folios += nr_folios;
-	atomic_long_add(nr_folios, &charge->owner->nr_folios);
+	WRITE_ONCE(charge->nr_folios, charge->nr_folios + nr_folios);
 }
 EXPORT_SYMBOL_GPL(pin_charge_folios);
 
@@ -344,22 +280,32 @@ EXPORT_SYMBOL_GPL(pin_charge_folios);
  * @charge: the charge; afterwards nothing is charged. If nothing was, nothing
  *	happens
  *
- * Context: process context of anybody, does not sleep.
+ * Context: process context of anybody, may sleep.
  */
 void pin_uncharge(struct pin_charge *charge)
 {
-	struct pin_owner *owner = charge->owner;
+	struct pin_user *user = charge->user, *idle = NULL;
+	struct pin_tree *tree;
 
-	if (!owner)
+	if (!user)
 		return;
-	atomic_long_sub(charge->nr_folios, &owner->nr_folios);
-	atomic_long_sub(charge->nr_pages, &owner->nr_pages);
-	if (charge->locked)
-		atomic_long_sub(charge->nr_pages,
-				&owner->cred->user->locked_vm);
-	atomic_long_sub(charge->nr_pages, &owner->user->nr_pages);
-	put_pin_owner(owner);
-	*charge = (struct pin_charge) {};
+	tree = tree_of(user->uid);
+	mutex_lock(&tree->lock);
+	rb_erase(&charge->node, &tree->charges);
+	user->nr_pages -= charge->nr_pages;
+	if (!--user->nr_charges) {
+		idle = tree->idle;
+		tree->idle = user;
+	}
+	mutex_unlock(&tree->lock);
+
+	kfree(idle);
+	if (charge->cred) {
+		atomic_long_sub(charge->nr_pages, &charge->cred->user->locked_vm);
+		put_cred(charge->cred);
+	}
+	put_pid(charge->tgid);
+	charge->user = NULL;
 }
 EXPORT_SYMBOL_GPL(pin_uncharge);
 
@@ -369,20 +315,19 @@ EXPORT_SYMBOL_GPL(pin_uncharge);
  * @available: returns the pages that pin_charge() would accept now, ULONG_MAX if the
  *	caller is not limited
  *
- * Context: process context, does not sleep.
+ * Context: process context, may sleep.
  */
 void pin_account_query(unsigned long *nr_pages, unsigned long *available)
 {
-	unsigned long limit = user_limit(), locked;
+	unsigned long limit = pin_user_limit(), locked;
+	kuid_t uid = charged_uid();
+	struct pin_tree *tree = tree_of(uid);
 	struct pin_user *user;
 
-	rcu_read_lock();
-	user = find_pin_user(charged_uid());
-	rcu_read_unlock();
-	*nr_pages = user ? atomic_long_read(&user->nr_pages) : 0;
-	if (user)
-		put_pin_user(user);
-
+	mutex_lock(&tree->lock);
+	user = find_pin_user(tree, uid);
+	*nr_pages = user ? user->nr_pages : 0;
+	mutex_unlock(&tree->lock);
 	*available = ULONG_MAX;
 	if (capable(CAP_IPC_LOCK))
 		return;
@@ -397,57 +342,19 @@ void pin_account_query(unsigned long *nr_pages, unsigned long *available)
 }
 EXPORT_SYMBOL_GPL(pin_account_query);
 
-static int users_show(struct seq_file *m, void *unused)
-{
-	unsigned long limit = user_limit();
-	struct pin_user *user;
-	int bucket;
-
-	seq_puts(m, "uid bytes limit\n");
-	rcu_read_lock();
-	hash_for_each_rcu(users, bucket, user, node)
-		seq_printf(m, "%u %lu %lu\n", from_kuid(&init_user_ns, user->uid),
-			   atomic_long_read(&user->nr_pages) << PAGE_SHIFT,
-			   limit == LONG_MAX ? 0 : limit << PAGE_SHIFT);
-	rcu_read_unlock();
-	return 0;
-}
-DEFINE_SHOW_ATTRIBUTE(users);
-
-static int owners_show(struct seq_file *m, void *unused)
-{
-	struct pin_owner *owner;
-	struct pin_user *user;
-	int bucket, i;
-
-	seq_puts(m, "uid pid driver bytes folios command\n");
-	rcu_read_lock();
-	hash_for_each_rcu(users, bucket, user, node) {
-		spin_lock(&user->lock);
-		hash_for_each(user->owners, i, owner, node) {
-			seq_printf(m, "%u %d %s %lu %lu ",
-				   from_kuid(&init_user_ns, user->uid),
-				   pid_nr(owner->tgid), owner->driver,
-				   atomic_long_read(&owner->nr_pages) << PAGE_SHIFT,
-				   atomic_long_read(&owner->nr_folios));
-			seq_escape(m, owner->comm, "\n\t\\");
-			seq_putc(m, '\n');
-		}
-		spin_unlock(&user->lock);
-	}
-	rcu_read_unlock();
-	return 0;
-}
-DEFINE_SHOW_ATTRIBUTE(owners);
-
 static int __init pin_account_init(void)
 {
+	struct pin_tree *tree;
+
+	for (tree = pin_trees; tree < pin_trees + PIN_TREES; tree++) {
+		mutex_init(&tree->lock);
+		tree->charges = RB_ROOT;
+	}
 	if (user_limit_mb == A_QUARTER)
 		user_limit_mb = totalram_pages() >> (20 - PAGE_SHIFT + 2);
 
 	debugfs = debugfs_create_dir("memfd_pin", NULL);
-	debugfs_create_file("users", 0400, debugfs, NULL, &users_fops);
-	debugfs_create_file("owners", 0400, debugfs, NULL, &owners_fops);
+	pin_list_init(debugfs);
 	pin_fast_only_debugfs(debugfs);
 	return 0;
 }
@@ -455,6 +362,10 @@ module_init(pin_account_init);
 
 static void __exit pin_account_exit(void)
 {
+	struct pin_tree *tree;
+
 	debugfs_remove(debugfs);
+	for (tree = pin_trees; tree < pin_trees + PIN_TREES; tree++)
+		kfree(tree->idle);
 }
 module_exit(pin_account_exit);
