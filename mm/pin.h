@@ -5,25 +5,69 @@
 #ifndef _MEMFD_PIN_INTERNAL_H
 #define _MEMFD_PIN_INTERNAL_H
 
+#include <linux/hugetlb.h>
+#include <linux/memfd_pin.h>
 #include <linux/mm.h>
+#include <linux/shmem_fs.h>
 #include <linux/types.h>
-
-struct pin_counter;
 
 /*
  * Folios that are pinned in one go: what a caller may have to wait for between
- * two looks at its signals, and stack space. Where they have to be brought in or
- * migrated, it is fewer.
+ * two looks at its signals. Where they have to be brought in or migrated, it is
+ * fewer, also because those are kept on the stack.
  */
 #define PIN_BATCH	64
 #define PIN_SLOW_BATCH	32
 
-unsigned int pin_fast(struct address_space *mapping, pgoff_t index,
-		      pgoff_t last, struct folio **folios, unsigned int max);
-void unpin_fast(unsigned long pfn, unsigned long end, bool dirty,
-		struct pin_counter *counter);
-long pin_batch(struct file *memfd, pgoff_t index, pgoff_t last,
-	       struct folio **folios, unsigned int max);
+/*
+ * The part of a file that is still to be pinned, and where its spans go. Indices
+ * are those of pages, in the file.
+ */
+struct pin_cursor {
+	pgoff_t index;			/* what to pin next */
+	pgoff_t last;
+	unsigned long delta;		/* what makes it an index in the buffer */
+	unsigned long nr_folios;	/* pinned so far */
+	struct memfd_span *span;	/* the last span, and the frame that */
+	unsigned long next_pfn;		/* follows on it; 0 if there is none */
+	struct memfd_span *room, *end;	/* for further spans */
+};
+
+/*
+ * Add a pinned folio, the part that the range has of it: @offset is that of the
+ * cursor in the folio, which has @nr pages. Fails if a span is needed for it and
+ * there is no room.
+ */
+static inline bool add_folio_span(struct pin_cursor *cursor,
+				  struct folio *folio, unsigned long offset,
+				  unsigned long nr)
+{
+	unsigned long pfn = folio_pfn(folio) + offset;
+
+	nr = min(nr - offset, cursor->last - cursor->index + 1);
+	if (pfn == cursor->next_pfn) {
+		cursor->span->nr += nr;
+	} else {
+		if (cursor->room == cursor->end)
+			return false;
+		cursor->span = cursor->room++;
+		cursor->span->pfn = pfn;
+		cursor->span->index = cursor->index + cursor->delta;
+		cursor->span->nr = nr;
+	}
+	cursor->index += nr;
+	cursor->next_pfn = pfn + nr;
+	return true;
+}
+
+bool pin_fast(struct address_space *mapping, struct pin_cursor *cursor);
+void unpin_fast(const struct memfd_span *spans, unsigned long nr, bool dirty);
+int pin_batch(struct file *memfd, struct pin_cursor *cursor);
+
+static inline bool is_memfd(const struct file *file)
+{
+	return shmem_file((struct file *)file) || is_file_hugepages(file);
+}
 
 /*
  * Memory that long-term pins must stay out of. Which page blocks of a zone are
@@ -33,13 +77,6 @@ static inline bool may_be_movable(struct folio *folio)
 {
 	return folio_zonenum(folio) == ZONE_MOVABLE ||
 	       zone_cma_pages(folio_zone(folio));
-}
-
-/* Page index in the file of a folio; @shift is its cache_index_shift(). */
-static inline pgoff_t folio_first_index(const struct folio *folio,
-					unsigned int shift)
-{
-	return folio->index << shift;
 }
 
 #endif /* _MEMFD_PIN_INTERNAL_H */

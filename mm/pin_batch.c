@@ -6,11 +6,9 @@
  * which migrates them. Nothing holds a folio in its file before it is pinned,
  * so that is checked afterwards.
  */
-#include <linux/hugetlb.h>
 #include <linux/pagemap.h>
 #include <linux/sched/mm.h>
 #include <linux/sched/signal.h>
-#include <linux/shmem_fs.h>
 #include <trace/events/memfd_pin.h>
 #include <uapi/linux/falloc.h>
 
@@ -124,7 +122,7 @@ static unsigned long count_movable(struct address_space *mapping, pgoff_t index,
 		if (IS_ERR(folio))
 			break;
 		nr += may_be_movable(folio);
-		index = folio_first_index(folio, shift) + folio_nr_pages(folio);
+		index = (folio->index << shift) + folio_nr_pages(folio);
 		folio_put(folio);
 	}
 	return nr;
@@ -166,39 +164,44 @@ static int check_pinned(struct folio *folio, struct address_space *mapping,
 }
 
 /*
- * Of @nr folios pinned, from page @index on, keep those before the first one that
- * is not good. Returns their number, or what is wrong with the first one.
+ * Of @nr folios pinned, keep those before the first one that is not good. Returns
+ * 0, or what is wrong with the first one.
  */
-static long keep_good(struct address_space *mapping, pgoff_t index,
-		      struct folio **folios, long nr)
+static int keep_good(struct address_space *mapping, struct pin_cursor *cursor,
+		     struct folio **folios, long nr)
 {
 	unsigned int shift = cache_index_shift(mapping);
-	int err = 0;
+	struct folio *folio;
 	long i, good;
+	int err = 0;
 
 	for (good = 0; good < nr; good++) {
-		err = check_pinned(folios[good], mapping, index >> shift);
-		if (err)
+		folio = folios[good];
+		err = check_pinned(folio, mapping, cursor->index >> shift);
+		if (err ||
+		    !add_folio_span(cursor, folio,
+				    cursor->index - (folio->index << shift),
+				    folio_nr_pages(folio)))
 			break;
-		index = folio_first_index(folios[good], shift) +
-			folio_nr_pages(folios[good]);
 	}
+	cursor->nr_folios += good;
 	for (i = good; i < nr; i++)
 		unpin_folio(folios[i]);
-	return good ?: err;
+	return good ? 0 : err;
 }
 
 /*
- * Pin folios that are there but in movable memory, or were a moment ago. All of
- * them lie in the page cache from page @index to page @last.
+ * Pin folios that are there but in movable memory, or were a moment ago: those from
+ * where the cursor is to page @last.
  */
-static long pin_movable(struct file *memfd, pgoff_t index, pgoff_t last,
-			struct folio **folios, unsigned int max)
+static int pin_movable(struct file *memfd, struct pin_cursor *cursor,
+		       pgoff_t last)
 {
+	struct folio *folios[PIN_SLOW_BATCH];
 	struct inode *inode = file_inode(memfd);
 	bool huge = is_file_hugepages(memfd);
+	pgoff_t index = cursor->index, first, offset;
 	unsigned long movable = 0;
-	pgoff_t first, offset;
 	long ret;
 
 	/*
@@ -219,88 +222,79 @@ static long pin_movable(struct file *memfd, pgoff_t index, pgoff_t last,
 	if (trace_memfd_migrate_enabled())
 		movable = count_movable(memfd->f_mapping, index, last);
 	ret = pin_present_folios(memfd, (loff_t)index << PAGE_SHIFT,
-				 (loff_t)last << PAGE_SHIFT, folios, max,
-				 &offset);
+				 (loff_t)last << PAGE_SHIFT, folios,
+				 PIN_SLOW_BATCH, &offset);
 	if (huge)
 		inode_unlock_shared(inode);
 	if (movable)
 		trace_memfd_migrate(inode, index, last, movable, min(ret, 0L));
 	if (ret > 0)
-		return keep_good(memfd->f_mapping, index, folios, ret);
+		return keep_good(memfd->f_mapping, cursor, folios, ret);
 	/* A folio that could not be migrated may be idle in a moment. */
 	return ret == -ENOMEM ? -EBUSY : ret;
 }
 
 /*
- * Make up to @max folios ready, from page @index to page @last, and pin them.
- * Returns their number, or a negative error; -EAGAIN means that the file changed
- * meanwhile, -EBUSY that a folio was in use and could not be migrated.
+ * Make a few folios ready and pin them. Returns 0, or a negative error; -EAGAIN
+ * means that the file changed meanwhile, -EBUSY that a folio was in use and could
+ * not be migrated.
  */
-static long pin_slow(struct file *memfd, pgoff_t index, pgoff_t last,
-		     struct folio **folios, unsigned int max)
+static int pin_slow(struct file *memfd, struct pin_cursor *cursor)
 {
 	struct address_space *mapping = memfd->f_mapping;
-	unsigned int shift = cache_index_shift(mapping);
+	pgoff_t index = cursor->index, last = cursor->last;
 	unsigned int flags;
 	unsigned long nr;
-	long ret;
+	int err;
 
 	flags = memalloc_pin_save();
 	if (is_file_hugepages(memfd)) {
 		nr = pages_per_huge_page(hstate_file(memfd));
-		last = min(last, round_down(index, nr) + max * nr - 1);
-		ret = hugetlb_populate(memfd, index, last);
+		last = min(last, round_down(index, nr) + PIN_SLOW_BATCH * nr - 1);
+		err = hugetlb_populate(memfd, index, last);
 	} else {
-		ret = shmem_populate(mapping, index, &last, max);
+		err = shmem_populate(mapping, index, &last, PIN_SLOW_BATCH);
 	}
 	memalloc_pin_restore(flags);
 	/*
 	 * Perhaps there are free huge pages, but all in movable memory. Once they
 	 * are in the file they can be migrated, to memory from outside the pool.
 	 */
-	if (ret == -ENOMEM && HUGETLB_MIGRATES && is_file_hugepages(memfd))
-		ret = hugetlb_populate(memfd, index, last);
-	if (ret)
-		return ret;
+	if (err == -ENOMEM && HUGETLB_MIGRATES && is_file_hugepages(memfd))
+		err = hugetlb_populate(memfd, index, last);
+	if (err)
+		return err;
 
-	nr = pin_fast(mapping, index >> shift, last >> shift, folios, max);
-	return nr ?: pin_movable(memfd, index, last, folios, max);
+	if (pin_fast(mapping, cursor))
+		return 0;
+	return pin_movable(memfd, cursor, last);
 }
 
 /**
  * pin_batch() - pin the next folios of a memfd
  * @memfd: a file on shmem or hugetlbfs
- * @index: page index in the file
- * @last: last page index, within i_size
- * @folios: where to put them
- * @max: entries in @folios, at most PIN_BATCH
+ * @cursor: what to pin, up to i_size, with room for a span at least; moved on
  *
- * Pins the folio that holds @index, and as many of those after it as come
- * easily. Each has valid contents, is in its place in the file, and not in
- * movable memory.
+ * Pins the folio that holds the next page, and as many of those after it as
+ * come easily, but not more than PIN_BATCH. Each has valid contents, is in its place
+ * in the file, and not in movable memory.
  *
  * Context: may sleep; see memfd_pin_range().
  *
- * Return: number of folios pinned, at least 1, or an error of memfd_pin_range(),
- * with none pinned.
+ * Return: 0 if at least one folio was pinned, or an error of memfd_pin_range().
  */
-long pin_batch(struct file *memfd, pgoff_t index, pgoff_t last,
-	       struct folio **folios, unsigned int max)
+int pin_batch(struct file *memfd, struct pin_cursor *cursor)
 {
-	struct address_space *mapping = memfd->f_mapping;
-	unsigned int shift = cache_index_shift(mapping);
 	unsigned int tries = 0;
-	long nr;
+	int err;
 
 	do {
 		cond_resched();
 		if (fatal_signal_pending(current))
 			return -EINTR;
-		nr = pin_fast(mapping, index >> shift, last >> shift, folios,
-			      max);
-		if (!nr)
-			nr = pin_slow(memfd, index, last, folios,
-				      min(max, (unsigned int)PIN_SLOW_BATCH));
-	} while ((nr == -EAGAIN || nr == -EBUSY) && tries++ < PIN_RETRIES);
-	return nr == -EBUSY ? -ENOMEM : nr;
+		if (pin_fast(memfd->f_mapping, cursor))
+			return 0;
+		err = pin_slow(memfd, cursor);
+	} while ((err == -EAGAIN || err == -EBUSY) && tries++ < PIN_RETRIES);
+	return err == -EBUSY ? -ENOMEM : err;
 }

@@ -69,12 +69,11 @@ static inline void put_pin(struct folio *folio)
 
 /*
  * Counts pins for NR_FOLL_PIN_ACQUIRED or _RELEASED, as many as possible at once:
- * as long as they are of the same node. @total are all of them.
+ * as long as they are of the same node.
  */
 struct pin_counter {
 	enum node_stat_item item;
 	int nid;
-	unsigned int total;
 	long nr;
 };
 
@@ -86,13 +85,18 @@ static inline void flush_pins(struct pin_counter *counter)
 	counter->nr = 0;
 }
 
-static inline void count_pin(struct pin_counter *counter, struct folio *folio)
+/* What is counted from now on is of the folio's node. */
+static inline void count_for(struct pin_counter *counter, struct folio *folio)
 {
 	if (folio_nid(folio) != counter->nid) {
 		flush_pins(counter);
 		counter->nid = folio_nid(folio);
 	}
-	counter->total++;
+}
+
+static inline void count_pin(struct pin_counter *counter, struct folio *folio)
+{
+	count_for(counter, folio);
 	counter->nr++;
 }
 

@@ -54,6 +54,7 @@ static bool fail_this_call(void)
 /* Make pins of references. The zero page is not counted, nor is its pin. */
 static void refs_to_pins(struct page **pages, int nr)
 {
+	struct pin_counter counter = { .item = NR_FOLL_PIN_ACQUIRED };
 	struct folio *folio;
 	int i;
 
@@ -64,8 +65,9 @@ static void refs_to_pins(struct page **pages, int nr)
 		}
 		folio = page_folio(pages[i]);
 		ref_to_pin(folio);
-		mod_node_page_state(folio_pgdat(folio), NR_FOLL_PIN_ACQUIRED, 1);
+		count_pin(&counter, folio);
 	}
+	flush_pins(&counter);
 }
 
 /*
@@ -74,6 +76,7 @@ static void refs_to_pins(struct page **pages, int nr)
  */
 static void undo_pins(struct page **pages, int nr)
 {
+	struct pin_counter counter = { .item = NR_FOLL_PIN_RELEASED };
 	struct folio *folio;
 	int i;
 
@@ -81,9 +84,10 @@ static void undo_pins(struct page **pages, int nr)
 		if (is_zero_page(pages[i]))
 			continue;
 		folio = page_folio(pages[i]);
-		mod_node_page_state(folio_pgdat(folio), NR_FOLL_PIN_RELEASED, 1);
+		count_pin(&counter, folio);
 		put_pin(folio);
 	}
+	flush_pins(&counter);
 }
 
 /*

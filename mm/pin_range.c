@@ -5,18 +5,12 @@
  * A range is pinned in batches of folios, which are kept as spans of contiguous
  * pages.
  */
-#include <linux/hugetlb.h>
-#include <linux/memfd.h>
 #include <linux/memfd_pin.h>
 #include <linux/module.h>
-#include <linux/pagemap.h>
-#include <linux/sched.h>
-#include <linux/shmem_fs.h>
 #include <linux/slab.h>
 #include <trace/events/memfd_pin.h>
 
 #include "pin.h"
-#include "pin_count.h"
 
 /**
  * memfd_pin_get_seals() - the seals of a file
@@ -42,7 +36,7 @@ EXPORT_SYMBOL_GPL(memfd_pin_get_seals);
 /* Make room for one chunk more in the list of chunks. */
 static int grow_list(struct memfd_pins *pins)
 {
-	unsigned long max = max(4UL, 2 * pins->max_chunks);
+	u32 max = max(4U, 2 * pins->max_chunks);
 	struct memfd_span **chunks;
 
 	chunks = kvcalloc(max, sizeof(*chunks), GFP_KERNEL_ACCOUNT);
@@ -58,67 +52,65 @@ static int grow_list(struct memfd_pins *pins)
 }
 
 /*
- * Make room for more spans: the first chunk grows up to its size, so that a small
- * buffer costs little, then there are further ones.
+ * Make room for more spans. The first one lies in @pins itself; then there is a
+ * chunk that grows up to its size, and then there are further ones. How many it
+ * takes is guessed from the part that is pinned, up to page @index of the buffer.
  */
-static int add_room(struct memfd_pins *pins)
+static int add_room(struct memfd_pins *pins, unsigned long index)
 {
 	unsigned long n = pins->max_spans / MEMFD_SPANS_PER_CHUNK;
 	unsigned long max = MEMFD_SPANS_PER_CHUNK;
 	struct memfd_span *chunk;
 
+	if (!pins->max_spans) {
+		pins->max_spans = 1;
+		return 0;
+	}
 	if (n == pins->max_chunks && grow_list(pins))
 		return -ENOMEM;
 	if (!n)
-		max = max(4UL, 4 * pins->max_spans);
+		max = min(max, max(pins->charge.nr_pages / index, 2UL) *
+			       pins->max_spans);
 	chunk = krealloc(pins->chunks[n], max * sizeof(*chunk),
 			 GFP_KERNEL_ACCOUNT);
 	if (!chunk)
 		return -ENOMEM;
+	if (pins->max_spans == 1)
+		chunk[0] = pins->only;
 	pins->chunks[n] = chunk;
 	pins->max_spans = n * MEMFD_SPANS_PER_CHUNK + max;
 	return 0;
 }
 
-/*
- * Append a span that begins at frame @pfn and page @index and has no pages yet.
- * @prev is the one before, NULL if it is not known.
- */
-static inline struct memfd_span *add_span(struct memfd_pins *pins,
-					  struct memfd_span *prev,
-					  unsigned long pfn, u32 index)
+/* Have room for a span at least, up to the end of a chunk. */
+static int find_room(struct memfd_pins *pins, struct pin_cursor *cursor)
 {
 	unsigned long i = pins->nr_spans;
-	struct memfd_span *span;
 
-	if (i == pins->max_spans) {
-		if (add_room(pins))
-			return NULL;
-		prev = NULL;
-	}
-	if (prev && i % MEMFD_SPANS_PER_CHUNK)
-		span = prev + 1;
-	else
-		span = memfd_pins_span(pins, i);
-	span->pfn = pfn;
-	span->index = index;
-	span->nr = 0;
-	pins->nr_spans = i + 1;
-	return span;
+	if (i == pins->max_spans &&
+	    add_room(pins, cursor->index + cursor->delta))
+		return -ENOMEM;
+	cursor->room = (struct memfd_span *)memfd_pins_span(pins, i);
+	cursor->end = cursor->room + min(pins->max_spans - i,
+					 MEMFD_SPANS_PER_CHUNK -
+					 i % MEMFD_SPANS_PER_CHUNK);
+	/* The chunk may have moved. */
+	if (i % MEMFD_SPANS_PER_CHUNK)
+		cursor->span = cursor->room - 1;
+	return 0;
 }
 
-/* Unpin the spans from number @mark on. */
+/* Unpin the spans from number @mark on, and forget them. */
 static void unpin_spans(struct memfd_pins *pins, unsigned long mark, bool dirty)
 {
-	struct pin_counter counter = { .item = NR_FOLL_PIN_RELEASED };
-	struct memfd_span *span;
-	unsigned long i;
+	const struct memfd_span *spans;
+	unsigned long i, nr;
 
-	for (i = mark; i < pins->nr_spans; i++) {
-		span = memfd_pins_span(pins, i);
-		unpin_fast(span->pfn, span->pfn + span->nr, dirty, &counter);
+	for (i = mark; i < pins->nr_spans; i += nr) {
+		spans = memfd_pins_spans(pins, i, &nr);
+		unpin_fast(spans, nr, dirty);
 	}
-	flush_pins(&counter);
+	pins->nr_spans = mark;
 }
 
 /**
@@ -179,72 +171,45 @@ EXPORT_SYMBOL_GPL(memfd_pins_charge);
 int memfd_pin_range(struct memfd_pins *pins, struct file *memfd,
 		    loff_t start, loff_t end)
 {
-	unsigned long mark = pins->nr_spans, nr_pages = pins->nr_pages;
+	unsigned long mark = pins->nr_spans;
+	struct pin_cursor cursor = {
+		.index = start >> PAGE_SHIFT,
+		.last = end >> PAGE_SHIFT,
+	};
+	struct memfd_span *room;
 	struct inode *inode;
-	struct folio *folios[PIN_BATCH];
-	unsigned long first, count, pfn, next_pfn = 0, nr_folios = 0;
-	struct memfd_span *span = NULL;
-	pgoff_t index, last, delta;
-	unsigned int shift;
-	long nr, i;
-	int err;
+	int err = 0;
 
-	if (!memfd || (!shmem_file(memfd) && !is_file_hugepages(memfd)))
+	if (!memfd || !is_memfd(memfd))
 		return -EINVAL;
 	inode = file_inode(memfd);
 	if (start < 0 || start > end || end >= i_size_read(inode))
 		return -EINVAL;
-
-	shift = cache_index_shift(memfd->f_mapping);
-	index = start >> PAGE_SHIFT;
-	last = end >> PAGE_SHIFT;
-	delta = nr_pages - index; /* from the file's to the buffer's */
-	if (last - index >= pins->charge.nr_pages - nr_pages)
+	if (cursor.last - cursor.index >= pins->charge.nr_pages - pins->nr_pages)
 		return -EINVAL;
 
-	while (index <= last) {
-		nr = pin_batch(memfd, index, last, folios, PIN_BATCH);
-		err = nr < 0 ? nr : 0;
-		for (i = 0; i < nr; i++) {
-			pfn = folio_pfn(folios[i]);
-			count = 1;
-			if (folio_test_large(folios[i])) {
-				first = index - folio_first_index(folios[i],
-								  shift);
-				pfn += first;
-				count = min(folio_nr_pages(folios[i]) - first,
-					    last - index + 1);
-			}
-			if (pfn != next_pfn)
-				span = add_span(pins, span, pfn, delta + index);
-			if (!span) {
-				err = -ENOMEM;
-				break;
-			}
-			span->nr += count;
-			index += count;
-			next_pfn = pfn + count;
-		}
-		nr_folios += i;
-		for (; i < nr; i++)
-			unpin_folio(folios[i]);
+	cursor.delta = pins->nr_pages - cursor.index;
+	while (!err && cursor.index <= cursor.last) {
+		err = find_room(pins, &cursor);
 		if (err)
-			goto err_unpin;
+			break;
+		room = cursor.room;
+		err = pin_batch(memfd, &cursor);
+		pins->nr_spans += cursor.room - room;
 	}
-	pins->nr_pages = delta + index;
+	trace_memfd_pin(inode, start >> PAGE_SHIFT, cursor.last,
+			cursor.nr_folios, err);
+	if (err) {
+		unpin_spans(pins, mark, false);
+		return err;
+	}
 	if (!mark) {
 		pins->dev = inode->i_sb->s_dev;
 		pins->ino = inode->i_ino;
 	}
-	pin_charge_folios(&pins->charge, nr_folios);
-	trace_memfd_pin(inode, start >> PAGE_SHIFT, last, nr_folios, 0);
+	pins->nr_pages += cursor.last - (start >> PAGE_SHIFT) + 1;
+	pin_charge_folios(&pins->charge, cursor.nr_folios);
 	return 0;
-
-err_unpin:
-	trace_memfd_pin(inode, start >> PAGE_SHIFT, last, nr_folios, err);
-	unpin_spans(pins, mark, false);
-	pins->nr_spans = mark;
-	return err;
 }
 EXPORT_SYMBOL_GPL(memfd_pin_range);
 

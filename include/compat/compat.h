@@ -101,6 +101,13 @@ long pin_present_folios(struct file *memfd, loff_t start, loff_t end,
 	vmf_insert_pfn_pmd(vmf, __pfn_to_pfn_t(pfn, PFN_DEV), write)
 #endif
 
+/* A folio's flags, without the checks that only hold for who has a reference. */
+#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 18, 0)
+#define folio_flags_word(folio)	(&(folio)->flags)
+#else
+#define folio_flags_word(folio)	(&(folio)->flags.f)
+#endif
+
 #if LINUX_VERSION_CODE < KERNEL_VERSION(6, 18, 0)
 #define mm_flags_test(flag, mm)	test_bit(flag, &(mm)->flags)
 #define mm_flags_set(flag, mm)	set_bit(flag, &(mm)->flags)

@@ -9,7 +9,6 @@
 #include <linux/export.h>
 #include <linux/mman.h>
 #include <linux/sched.h>
-#include <linux/shmem_fs.h>
 
 #include "../../mm/pin.h"
 
@@ -44,8 +43,7 @@ static int wait_for_hugetlb(struct file *memfd, pgoff_t index)
 	folio = filemap_get_folio(memfd->f_mapping, index >> shift);
 	if (IS_ERR(folio))
 		return err;
-	if (folio_zonenum(folio) == ZONE_MOVABLE ||
-	    zone_cma_pages(folio_zone(folio)))
+	if (may_be_movable(folio))
 		err = -ENOMEM;
 	else if (folio_lock_killable(folio))
 		err = -EINTR;
@@ -111,6 +109,25 @@ long pin_present_folios(struct file *memfd, loff_t start, loff_t end,
 	return !ret || ret == -EFAULT ? -EAGAIN : ret;
 }
 
+/* The folios of spans, once each. Returns their number. */
+static unsigned int list_folios(const struct memfd_span *span,
+				const struct memfd_span *end,
+				struct folio **folios)
+{
+	unsigned int nr = 0;
+	unsigned long pfn;
+
+	for (; span < end; span++) {
+		pfn = span->pfn;
+		while (pfn < span->pfn + span->nr) {
+			folios[nr] = page_folio(pfn_to_page(pfn));
+			pfn = folio_pfn(folios[nr]) + folio_nr_pages(folios[nr]);
+			nr++;
+		}
+	}
+	return nr;
+}
+
 /**
  * memfd_pin_folios() - pin the folios of a range of a memfd
  * @memfd: a file on shmem or hugetlbfs
@@ -133,30 +150,33 @@ long memfd_pin_folios(struct file *memfd, loff_t start, loff_t end,
 		      struct folio **folios, unsigned int max_folios,
 		      pgoff_t *offset)
 {
+	struct memfd_span spans[PIN_SLOW_BATCH];
+	struct pin_cursor cursor = { .index = start >> PAGE_SHIFT };
+	pgoff_t last = end >> PAGE_SHIFT;
 	unsigned int nr = 0, shift;
-	struct folio *folio;
-	pgoff_t index, last;
-	long ret;
+	int err;
 
 	if (start < 0 || start > end || !max_folios)
 		return -EINVAL;
-	if (!memfd || (!shmem_file(memfd) && !is_file_hugepages(memfd)) ||
-	    end >= i_size_read(file_inode(memfd)))
+	if (!memfd || !is_memfd(memfd) || end >= i_size_read(file_inode(memfd)))
 		return -EINVAL;
 
 	shift = cache_index_shift(memfd->f_mapping);
-	index = start >> PAGE_SHIFT;
-	last = end >> PAGE_SHIFT;
-	while (index <= last && nr < max_folios) {
-		ret = pin_batch(memfd, index, last, folios + nr,
-				min(max_folios - nr, (unsigned int)PIN_BATCH));
-		if (ret < 0) {
+	while (cursor.index <= last && nr < max_folios) {
+		/* No folio has less than one page. */
+		cursor.last = min(last, cursor.index + max_folios - nr - 1);
+		cursor.next_pfn = 0;
+		cursor.room = spans;
+		cursor.end = spans + ARRAY_SIZE(spans);
+		err = pin_batch(memfd, &cursor);
+		if (err) {
 			unpin_folios(folios, nr);
-			return ret;
+			return err;
 		}
-		nr += ret;
-		folio = folios[nr - 1];
-		index = folio_first_index(folio, shift) + folio_nr_pages(folio);
+		nr += list_folios(spans, cursor.room, folios + nr);
+		/* The last one may end later than was asked for. */
+		cursor.index = (folios[nr - 1]->index << shift) +
+			       folio_nr_pages(folios[nr - 1]);
 	}
 	*offset = offset_in_folio(folios[0], start);
 	return nr;

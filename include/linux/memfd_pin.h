@@ -33,8 +33,9 @@ struct memfd_span {
  * @nr_pages: pages in the buffer
  * @nr_spans: spans in the buffer, in the order of their indices
  * @max_spans: spans that there is room for
- * @chunks: arrays of MEMFD_SPANS_PER_CHUNK spans, the first one may be shorter
  * @max_chunks: entries allocated in @chunks
+ * @only: the first span, as long as there is no room for others
+ * @chunks: arrays of MEMFD_SPANS_PER_CHUNK spans, the first one may be shorter
  * @charge: what is charged for the pages, at least @nr_pages
  * @dev: device number of the first range's filesystem, and
  * @ino: number of its inode, for tracing
@@ -47,9 +48,10 @@ struct memfd_span {
 struct memfd_pins {
 	unsigned long nr_pages;
 	unsigned long nr_spans;
-	unsigned long max_spans;
+	u32 max_spans;
+	u32 max_chunks;
+	struct memfd_span only;
 	struct memfd_span **chunks;
-	unsigned long max_chunks;
 	struct pin_charge charge;
 	dev_t dev;
 	unsigned long ino;
@@ -69,13 +71,35 @@ int memfd_pin_get_seals(struct file *memfd);
  * @pins: the buffer
  * @i: number of the span, below @pins->nr_spans
  *
- * Return: the span; it stays where it is until the pins are released.
+ * Return: the span; it stays where it is until a range is added.
  */
-static inline struct memfd_span *
+static inline const struct memfd_span *
 memfd_pins_span(const struct memfd_pins *pins, unsigned long i)
 {
+	if (pins->max_spans <= 1)
+		return &pins->only;
 	return &pins->chunks[i / MEMFD_SPANS_PER_CHUNK]
 			    [i % MEMFD_SPANS_PER_CHUNK];
+}
+
+/**
+ * memfd_pins_spans() - spans of a buffer that lie side by side
+ * @pins: the buffer
+ * @i: number of the first one, below @pins->nr_spans
+ * @nr: returns how many there are, MEMFD_SPANS_PER_CHUNK at most
+ *
+ * To walk all spans, some hundreds between two looks at signals:
+ * for (i = 0; i < pins->nr_spans; i += nr) spans = memfd_pins_spans(pins, i, &nr);
+ *
+ * Return: the first one, as memfd_pins_span().
+ */
+static inline const struct memfd_span *
+memfd_pins_spans(const struct memfd_pins *pins, unsigned long i,
+		 unsigned long *nr)
+{
+	*nr = min(pins->nr_spans - i,
+		  MEMFD_SPANS_PER_CHUNK - i % MEMFD_SPANS_PER_CHUNK);
+	return memfd_pins_span(pins, i);
 }
 
 #endif /* _LINUX_MEMFD_PIN_H */
