@@ -23,6 +23,7 @@
 #define SIZE		MIB(256)
 #define PAGE		((size_t)4096)
 #define LOOPS		3
+#define ONE_LOOPS	20
 
 #ifndef MFD_HUGE_2MB
 #define MFD_HUGE_2MB	(21U << 26)
@@ -100,14 +101,15 @@ static int make_memfd(const struct kind *kind, bool written)
 }
 
 static bool bench(struct pin_test_bench *arg, unsigned int call, int fd,
-		  const char *addr, unsigned int loops, unsigned int unpin)
+		  const char *addr, size_t size, unsigned int loops,
+		  unsigned int unpin)
 {
 	*arg = (struct pin_test_bench) {
 		.range = {
 			.call = call,
 			.flags = addr ? PIN_TEST_WRITE : 0,
 			.start = (uintptr_t)addr,
-			.size = SIZE,
+			.size = size,
 			.fd = fd,
 		},
 		.loops = loops,
@@ -135,10 +137,10 @@ static void measure(const struct kind *kind)
 		int fd = make_memfd(kind, written);
 
 		/* The first release as dirty is the only one of a clean folio. */
-		if (!bench(&ours, PIN_TEST_MEMFD, fd, NULL, LOOPS,
-			   PIN_TEST_CLEAN) ||
-		    !bench(&kernels, PIN_TEST_MEMFD_FOLIOS, fd, NULL, LOOPS,
-			   PIN_TEST_CLEAN))
+		if (!bench(&ours, PIN_TEST_MEMFD, fd, NULL, SIZE,
+			   LOOPS, PIN_TEST_CLEAN) ||
+		    !bench(&kernels, PIN_TEST_MEMFD_FOLIOS, fd, NULL, SIZE,
+			   LOOPS, PIN_TEST_CLEAN))
 			err(1, "bench: %s", kind->name);
 		snprintf(step, sizeof(step), "pin, %s", states[written]);
 		row(kind, step, ours.pin_ns / units, kernels.pin_ns / units);
@@ -149,12 +151,12 @@ static void measure(const struct kind *kind)
 			row(kind, "bytes kept", ours.bytes / units,
 			    kernels.bytes / units);
 
-		if (!bench(&ours, PIN_TEST_MEMFD, fd, NULL,
+		if (!bench(&ours, PIN_TEST_MEMFD, fd, NULL, SIZE,
 			   written ? LOOPS : 1, PIN_TEST_DIRTY))
 			err(1, "bench: %s", kind->name);
 		close(fd);
 		fd = make_memfd(kind, written);
-		if (!bench(&kernels, PIN_TEST_MEMFD_FOLIOS, fd, NULL,
+		if (!bench(&kernels, PIN_TEST_MEMFD_FOLIOS, fd, NULL, SIZE,
 			   written ? LOOPS : 1, PIN_TEST_DIRTY))
 			err(1, "bench: %s", kind->name);
 		snprintf(step, sizeof(step), "unpin, %s, mark dirty",
@@ -163,6 +165,34 @@ static void measure(const struct kind *kind)
 		    kernels.unpin_ns / units);
 		close(fd);
 	}
+}
+
+/*
+ * One small folio, which shows what a call costs however little it pins: as the
+ * first pins of the process, and as others.
+ */
+static void measure_one(bool first)
+{
+	struct pin_test_pin held = { .range = { .call = PIN_TEST_MEMFD } };
+	int fd = make_memfd(&kinds[0], true), other;
+	struct pin_test_bench ours, kernels;
+
+	other = open("/dev/pin_test", O_RDWR | O_CLOEXEC);
+	held.range.fd = fd;
+	held.range.size = PAGE;
+	if (other < 0 || (!first && ioctl(other, PIN_TEST_PIN, &held)))
+		err(1, "pin one page");
+	if (!bench(&ours, PIN_TEST_MEMFD, fd, NULL, PAGE, ONE_LOOPS,
+		   PIN_TEST_DIRTY) ||
+	    !bench(&kernels, PIN_TEST_MEMFD_FOLIOS, fd, NULL, PAGE, ONE_LOOPS,
+		   PIN_TEST_DIRTY))
+		err(1, "bench: one page");
+	printf("| %s | %ju | %ju | %ju | %ju | %ju |\n",
+	       first ? "first pins" : "others", (uintmax_t)ours.pin_ns,
+	       (uintmax_t)ours.unpin_ns, (uintmax_t)kernels.pin_ns,
+	       (uintmax_t)kernels.unpin_ns, (uintmax_t)ours.bytes);
+	close(other);
+	close(fd);
 }
 
 /* The calls that take addresses, per page, on a mapping of such a memfd. */
@@ -186,7 +216,8 @@ static void measure_addresses(const struct kind *kind)
 	for (size_t i = 0; i < SIZE; i += PAGE)
 		((volatile char *)mem)[i] = 2;
 	for (size_t i = 0; i < sizeof(calls) / sizeof(calls[0]); i++) {
-		if (!bench(&arg, calls[i].call, -1, mem, LOOPS, PIN_TEST_DIRTY))
+		if (!bench(&arg, calls[i].call, -1, mem, SIZE, LOOPS,
+			   PIN_TEST_DIRTY))
 			err(1, "bench: %s", calls[i].name);
 		printf("| %s | %s | %.1f | %.1f | %.1f |\n", kind->name,
 		       calls[i].name, (double)arg.pin_ns / arg.nr,
@@ -214,6 +245,15 @@ int main(int argc, char **argv)
 	for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++)
 		if (strstr(kinds[i].name, only))
 			measure(&kinds[i]);
+
+	if (strstr("one", only)) {
+		set(SHMEM_ENABLED, "never");
+		printf("\nNanoseconds (bytes) of a call for one small folio; the kernel's charges nobody.\n\n"
+		       "| | charge and pin | release | memfd_pin_folios() | unpin, mark dirty | bytes kept |\n"
+		       "|---|--:|--:|--:|--:|--:|\n");
+		measure_one(true);
+		measure_one(false);
+	}
 
 	printf("\nNanoseconds (bytes) per 4 KiB page, mapped and written.\n\n"
 	       "| memory | call | pin | unpin, mark dirty | bytes kept |\n"
