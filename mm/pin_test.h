@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * What the files of pin_test.ko share: the pins of one call.
+ * What the files of pin_test.ko share: the pins of one call, and a device that is
+ * attached to a dma-buf.
  */
 #ifndef _MM_PIN_TEST_H
 #define _MM_PIN_TEST_H
@@ -12,10 +13,13 @@
 #include <linux/types.h>
 #include <uapi/linux/pin_test.h>
 
+struct dma_buf_attachment;
 struct file;
 struct folio;
 struct mm_struct;
 struct page;
+struct platform_device;
+struct sg_table;
 
 /**
  * struct test_pins - the pins of one call
@@ -60,5 +64,21 @@ size_t test_pins_bytes(const struct test_pins *pins);
 int test_pins_watch(struct test_pins *pins);
 int test_pins_pin_watched(struct test_pins *pins);
 void test_pins_unwatch(struct test_pins *pins);
+
+/**
+ * struct test_attachment - a device that is attached to a dma-buf
+ * @pdev: the device
+ * @attach: the attachment, which holds a reference on the dma-buf; NULL if there is
+ *	none
+ * @sgt: its mapping
+ */
+struct test_attachment {
+	struct platform_device *pdev;
+	struct dma_buf_attachment *attach;
+	struct sg_table *sgt;
+};
+
+int test_attach(struct test_attachment *test, struct pin_test_attach *arg);
+u64 test_detach(struct test_attachment *test);
 
 #endif /* _MM_PIN_TEST_H */

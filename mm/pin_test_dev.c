@@ -19,10 +19,11 @@
 
 #include "pin_test.h"
 
-/* An open file: the pins of one call, if it is in use. */
+/* An open file: the pins of one call, if it is in use, and an attachment. */
 struct pin_test_file {
-	struct mutex lock; /* of all of it; taken outside of mmap_lock */
+	struct mutex lock; /* of all of it; taken outside of mmap_lock and dma_resv */
 	struct test_pins pins;
+	struct test_attachment attachment;
 	bool in_use;
 };
 
@@ -184,6 +185,33 @@ static int pin_test_bench(struct pin_test_file *test, void __user *argp)
 	return err;
 }
 
+static int pin_test_attach(struct pin_test_file *test, void __user *argp)
+{
+	struct pin_test_attach arg;
+	int err;
+
+	if (copy_from_user(&arg, argp, sizeof(arg)))
+		return -EFAULT;
+	err = test_attach(&test->attachment, &arg);
+	if (err)
+		return err;
+	if (copy_to_user(argp, &arg, sizeof(arg))) {
+		test_detach(&test->attachment);
+		return -EFAULT;
+	}
+	return 0;
+}
+
+static int pin_test_detach(struct pin_test_file *test, u64 __user *argp)
+{
+	u64 ns;
+
+	if (!test->attachment.attach)
+		return -ENODATA;
+	ns = test_detach(&test->attachment);
+	return put_user(ns, argp);
+}
+
 static long pin_test_ioctl(struct file *file, unsigned int cmd,
 			   unsigned long value)
 {
@@ -205,6 +233,12 @@ static long pin_test_ioctl(struct file *file, unsigned int cmd,
 		break;
 	case PIN_TEST_BENCH:
 		ret = pin_test_bench(test, argp);
+		break;
+	case PIN_TEST_ATTACH:
+		ret = pin_test_attach(test, argp);
+		break;
+	case PIN_TEST_DETACH:
+		ret = pin_test_detach(test, argp);
 		break;
 	default:
 		ret = -ENOTTY;
@@ -263,6 +297,8 @@ static int pin_test_release(struct inode *inode, struct file *file)
 	struct pin_test_file *test = file->private_data;
 
 	end_use(test, false);
+	if (test->attachment.attach)
+		test_detach(&test->attachment);
 	kfree(test);
 	return 0;
 }

@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: GPL-2.0 WITH Linux-syscall-note */
 /*
  * /dev/pin_test, with which tests call the kernel's pin functions, one by one, and
- * look at what they have pinned. For CAP_SYS_ADMIN, on machines for testing.
+ * look at what they have pinned, and which uses dma-bufs as a device that maps them
+ * at once. For CAP_SYS_ADMIN, on machines for testing.
  *
  * Each open file holds the pins of one call, until PIN_TEST_UNPIN or the last
- * close. The data of the pinned pages is read and written by pread() and pwrite():
- * the offset is entry * page size + offset in that page.
+ * close, and so one attachment to a dma-buf, until PIN_TEST_DETACH. The data of the
+ * pinned pages is read and written by pread() and pwrite(): the offset is entry *
+ * page size + offset in that page.
  */
 #ifndef _UAPI_LINUX_PIN_TEST_H
 #define _UAPI_LINUX_PIN_TEST_H
@@ -140,9 +142,38 @@ struct pin_test_bench {
 	__u64 bytes;
 };
 
+/**
+ * struct pin_test_attach - PIN_TEST_ATTACH: attach a device to a dma-buf, and map it
+ * @fd: the dma-buf
+ * @max_seg_size: the longest segment that the device takes, in bytes, whole pages; 0
+ *	leaves it at what a device has whose driver says nothing of it, which is 64 KiB
+ * @attach_ns: returns the nanoseconds that attaching and mapping took
+ * @entries: returns the entries of the scatterlist, and
+ * @segments: what is left of them in the view of the device
+ * @bytes: returns the sum of their lengths in that view
+ *
+ * The device is a new one, with 64 bits of address, and is going to read and write.
+ * PIN_TEST_DETACH unmaps, detaches and removes it; where the argument points to, it
+ * writes the nanoseconds that the first two took, as a __u64.
+ *
+ * Errors are EBADF: no open descriptor; EINVAL: not a dma-buf, a segment that is not
+ * a number of pages; EBUSY: there is an attachment already; for PIN_TEST_DETACH,
+ * ENODATA: there is none; and those of the exporter.
+ */
+struct pin_test_attach {
+	__s32 fd;
+	__u32 max_seg_size;
+	__u64 attach_ns;
+	__u32 entries;
+	__u32 segments;
+	__u64 bytes;
+};
+
 #define PIN_TEST_PIN	_IOWR('g', 0x80, struct pin_test_pin)
 #define PIN_TEST_UNPIN	_IO('g', 0x81)
 #define PIN_TEST_QUERY	_IOWR('g', 0x82, struct pin_test_page)
 #define PIN_TEST_BENCH	_IOWR('g', 0x83, struct pin_test_bench)
+#define PIN_TEST_ATTACH	_IOWR('g', 0x84, struct pin_test_attach)
+#define PIN_TEST_DETACH	_IOR('g', 0x85, __u64)
 
 #endif /* _UAPI_LINUX_PIN_TEST_H */
