@@ -178,6 +178,22 @@
  * SUBTEST: vmap-vivid-hugetlb-middle
  * Description: The same from the middle of a 2 MiB hugetlb page on
  *
+ * SUBTEST: attach-%s
+ * Description: A device that attaches and maps at once gets %arg[1] in as few pieces
+ *              as lie in memory, and split no more than its longest segment asks for
+ *
+ * arg[1]:
+ *
+ * @shmem:		small pages
+ * @shmem-mixed:	small pages, some out of order
+ * @thp:		transparent huge pages
+ * @hugetlb:		hugetlb pages
+ * @hugetlb-mixed:	pages out of hugetlb pages, some out of order
+ *
+ * SUBTEST: attach-refused
+ * Description: The test device refuses what is no dma-buf, and lets go of what it was
+ *              attached to when it is closed
+ *
  * SUBTEST: reject-%s
  * Description: UDMABUF_CREATE, and UDMABUF_CREATE_LIST with it as only or second
  *              entry, refuse %arg[1], and nothing stays pinned
@@ -338,6 +354,7 @@ igt_main()
 	udmabuf_mmap_subtests(dev);
 	udmabuf_pmd_subtests(dev);
 	udmabuf_vmap_subtests(dev);
+	udmabuf_attach_subtests(dev);
 	udmabuf_reject_subtests(dev);
 	udmabuf_stress_subtests(dev);
 	udmabuf_reclaim_subtests(dev);

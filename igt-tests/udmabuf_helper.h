@@ -26,6 +26,7 @@ void udmabuf_contents_subtests(int dev);
 void udmabuf_mmap_subtests(int dev);
 void udmabuf_pmd_subtests(int dev);
 void udmabuf_vmap_subtests(int dev);
+void udmabuf_attach_subtests(int dev);
 void udmabuf_reject_subtests(int dev);
 void udmabuf_stress_subtests(int dev);
 void udmabuf_reclaim_subtests(int dev);
