@@ -156,13 +156,14 @@ def virtme_command(options, release, accel, shared):
     kernel_args = [f"init={shared}/init", *KERNEL_ARGS]
     for args in options.append:
         kernel_args += shlex.split(args)
+    # With these two features the kernel copies and clears byte by byte, which
+    # takes twice as long when each byte is emulated, and four times as long when
+    # each is counted as an instruction.
+    emulated = ["-cpu", "max,erms=off,fsrm=off"]
     qemu = {
         "kvm": ["-accel", "kvm", "-cpu", "host"],
-        # With these two features the kernel copies and clears byte by byte,
-        # which takes twice as long when each byte is emulated.
-        "tcg": ["-accel", "tcg,thread=multi",
-                "-cpu", "max,erms=off,fsrm=off"],
-        "icount": ["-accel", "tcg,thread=single", "-cpu", "max",
+        "tcg": ["-accel", "tcg,thread=multi", *emulated],
+        "icount": ["-accel", "tcg,thread=single", *emulated,
                    "-icount", "shift=0,sleep=off"],
     }[accel]
     return ["virtme-run", "--kimg", f"/boot/vmlinuz-{release}",
