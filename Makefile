@@ -36,6 +36,11 @@ check:		## run every test: sparse, checkpatch, IGT and Linux's own, on 6.12 in a
 check-all:	## the same on 6.1, 6.12 and 7.x
 	tools/check 6.12 6.1 7.x
 
+KERNELS	?= 6.12 7.x
+.PHONY: bench
+bench:		## what udmabuf costs beside the kernel's own (KERNELS=: 6.12, 7.x)
+	tools/bench/run $(KERNELS)
+
 # DKMS builds for the running kernel, and again after each kernel update.
 # DKMSFLAGS: other folders than the system's, for a trial.
 VERSION	= $(shell sed -n 's/^PACKAGE_VERSION="\(.*\)"/\1/p' dkms.conf)
