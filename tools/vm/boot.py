@@ -119,7 +119,8 @@ def build(release, stock):
     """Make what the guest loads and runs; make decides what is missing.
     Returns the paths of the modules to load, in that order."""
     steps = [["make", "-C", part] for part in
-             ("tools/vm", "igt-tests", "examples/wayland-zerocopy")
+             ("tools/vm", "igt-tests", "examples/wayland-zerocopy",
+              "tools/clients")
              if os.path.exists(os.path.join(part, "Makefile"))]
     if not stock:
         steps.insert(0, ["make", "modules",

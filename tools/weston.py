@@ -1,0 +1,73 @@
+# SPDX-License-Identifier: GPL-2.0
+"""Weston without a screen, for programs that are to be seen at work in a guest, and
+what dma-bufs a process has open."""
+
+import os
+import re
+import select
+import socket
+import subprocess
+import sys
+
+
+def wait_readable(file, process, what):
+    """Until there is something to read, or the process at the other end is no
+    more. There is no limit of time: the guest's clock runs ahead while it waits
+    for the host, which limits the whole run."""
+    pidfd = os.pidfd_open(process.pid)
+    try:
+        if file not in select.select([file, pidfd], [], [])[0]:
+            sys.exit(f"{what} ended with status {process.wait()}")
+    finally:
+        os.close(pidfd)
+
+
+def dmabufs(pid):
+    """What a process has open: a tuple of inode, exporter and size in bytes for
+    each."""
+    folder = f"/proc/{pid}"
+    found = set()
+    for fd in os.listdir(f"{folder}/fd"):
+        if os.readlink(f"{folder}/fd/{fd}").startswith("/dmabuf:"):
+            with open(f"{folder}/fdinfo/{fd}") as info:
+                said = dict(re.findall(r"^(\w+):\s*(.*)$", info.read(), re.M))
+            found.add((os.stat(f"{folder}/fd/{fd}").st_ino,
+                       said.get("exp_name"), int(said.get("size", 0))))
+    return sorted(found)
+
+
+class Weston:
+    """Weston with one output, no screen, and the GL renderer on llvmpipe. Its
+    files are made in the current folder, its socket in XDG_RUNTIME_DIR."""
+
+    def __init__(self, width, height, log, **environment):
+        self.name = f"pinfold-{height}"
+        notify = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        notify.bind(os.path.abspath(f"ready-{height}"))
+        environment = dict(
+            os.environ, NOTIFY_SOCKET=notify.getsockname(),
+            LIBGL_ALWAYS_SOFTWARE="1", **environment)
+        with open(log, "w") as output:
+            self.process = subprocess.Popen(
+                ["weston", "--no-config", "--backend=headless",
+                 "--renderer=gl", "--shell=kiosk", f"--width={width}",
+                 f"--height={height}", f"--socket={self.name}",
+                 "--modules=systemd-notify.so",
+                 # lets any client take screenshots
+                 "--debug"],
+                env=environment, stdout=output, stderr=output)
+        wait_readable(notify, self.process, f"Weston (see {log})")
+
+    def __enter__(self):
+        os.environ["WAYLAND_DISPLAY"] = self.name
+        return self
+
+    def __exit__(self, *_):
+        self.process.terminate()
+        self.process.wait()
+
+    def mapped_dmabufs(self):
+        """Inodes of those dma-bufs that it can read as memory."""
+        with open(f"/proc/{self.process.pid}/maps") as maps:
+            return [int(line.split()[4]) for line in maps
+                    if line.split()[5:6] == ["/dmabuf:"]]
