@@ -88,6 +88,19 @@
  * Description: Nothing else is pinned when another thread maps something where
  *              the kernel may have mapped the file
  *
+ * SUBTEST: busy-locked-%s
+ * Description: A folio that is locked may be on its way out of its file: a pin waits
+ *              for it, with %arg[1]
+ *
+ * arg[1]:
+ *
+ * @shmem:		small pages
+ * @thp:		transparent huge pages
+ * @hugetlb:		2 MiB hugetlb pages
+ *
+ * SUBTEST: busy-locked-kill
+ * Description: Who waits for it can be killed, and leaves nothing pinned
+ *
  * SUBTEST: busy-pipe-%s
  * Description: A page in ZONE_MOVABLE that a pipe holds: ENOMEM until it lets go,
  *              and nothing pinned, with %arg[1]

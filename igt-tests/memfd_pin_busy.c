@@ -1,23 +1,29 @@
 // SPDX-License-Identifier: MIT
 /*
- * Folios in ZONE_MOVABLE that cannot be moved, because somebody else holds them:
- * a pin fails in bounded time, leaves nothing pinned, and works again later.
+ * Folios that somebody else is busy with. In ZONE_MOVABLE those that are held cannot
+ * be moved: a pin fails in bounded time, leaves nothing pinned, and works again
+ * later. Those that are locked may be about to leave their file: a pin waits.
  */
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/aio_abi.h>
+#include <sched.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/sysmacros.h>
 #include <sys/uio.h>
+#include <sys/wait.h>
 
 #include "cgroup_helper.h"
 #include "igt.h"
 #include "memfd_pin.h"
 #include "phys_helper.h"
+#include "pin_test_helper.h"
 #include "swap_helper.h"
 #include "udmabuf_helper.h"
 
@@ -158,8 +164,89 @@ static void test_direct_io_hugetlb(int dev)
 	check_direct_io(dev, HUGE_2M);
 }
 
+/* Until the process waits for a folio to be unlocked. It must not end before. */
+static void await_folio_wait(pid_t pid)
+{
+	char path[64], where[64];
+	siginfo_t info;
+
+	snprintf(path, sizeof(path), "/proc/%d/wchan", pid);
+	do {
+		info.si_pid = 0;
+		igt_assert_eq(waitid(P_PID, pid, &info, WEXITED | WNOHANG | WNOWAIT), 0);
+		igt_assert_f(!info.si_pid, "the pin has not waited\n");
+		sched_yield();
+		where[0] = '\0';
+		read_line(path, where, sizeof(where));
+	} while (!strstr(where, "folio"));
+}
+
+/* @kill: give up waiting, by SIGKILL */
+static void check_locked(int dev, enum backing backing, bool kill_it)
+{
+	int memfd = sealed_memfd(backing, SIZE), locker, status;
+	char *mem = map_fd(memfd, SIZE);
+	int64_t pins;
+	pid_t child;
+
+	require_pinnable(backing);
+	igt_require_f(!access("/dev/pin_test", F_OK), "no /dev/pin_test\n");
+	fill(mem, 0, NPAGES, 1);
+	locker = pin_memfd(PIN_TEST_MEMFD, memfd, 0, SIZE);
+	pins = pins_held();
+	igt_assert_eq(ioctl(locker, PIN_TEST_LOCK, HELD / page_size()), 0);
+
+	child = fork();
+	igt_assert_lte(0, child);
+	if (!child)
+		_exit(__create(dev, memfd, 0, SIZE) < 0);
+	await_folio_wait(child);
+	if (kill_it) {
+		igt_assert_eq(kill(child, SIGKILL), 0);
+		igt_assert_eq(waitpid(child, &status, 0), child);
+		igt_assert(WIFSIGNALED(status));
+		igt_assert_eq_s64(pins_held(), pins);
+	}
+	igt_assert_eq(ioctl(locker, PIN_TEST_UNLOCK), 0);
+	if (!kill_it) {
+		igt_assert_eq(waitpid(child, &status, 0), child);
+		igt_assert_eq(status, 0);
+	}
+	close(locker);
+	unmap(mem, SIZE);
+	close(memfd);
+}
+
+static void test_locked_shmem(int dev)
+{
+	check_locked(dev, SHMEM, false);
+}
+
+static void test_locked_thp(int dev)
+{
+	check_locked(dev, THP, false);
+}
+
+static void test_locked_hugetlb(int dev)
+{
+	check_locked(dev, HUGE_2M, false);
+}
+
+static void test_locked_kill(int dev)
+{
+	check_locked(dev, HUGE_2M, true);
+}
+
 void memfd_pin_busy_subtests(int dev)
 {
+	igt_subtest("busy-locked-shmem")
+		udmabuf_test(test_locked_shmem, dev);
+	igt_subtest("busy-locked-thp")
+		udmabuf_test(test_locked_thp, dev);
+	igt_subtest("busy-locked-hugetlb")
+		udmabuf_test(test_locked_hugetlb, dev);
+	igt_subtest("busy-locked-kill")
+		udmabuf_test(test_locked_kill, dev);
 	igt_subtest("busy-pipe-shmem")
 		udmabuf_test(test_pipe_shmem, dev);
 	igt_subtest("busy-pipe-thp")

@@ -19,11 +19,15 @@
 
 #include "pin_test.h"
 
-/* An open file: the pins of one call, if it is in use, and an attachment. */
+/*
+ * An open file: the pins of one call, if it is in use, one of their folios, which is
+ * locked, and an attachment.
+ */
 struct pin_test_file {
 	struct mutex lock; /* of all of it; taken outside of mmap_lock and dma_resv */
 	struct test_pins pins;
 	struct test_attachment attachment;
+	struct folio *locked; /* by PIN_TEST_LOCK */
 	bool in_use;
 };
 
@@ -42,8 +46,38 @@ static int pin_test_open(struct inode *inode, struct file *file)
 	return 0;
 }
 
+static int pin_test_lock(struct pin_test_file *test, unsigned long entry)
+{
+	struct folio *folio;
+	struct page *page;
+
+	if (test->locked)
+		return -EBUSY;
+	page = test_pins_get_page(&test->pins, entry);
+	if (!page)
+		return -EINVAL;
+	folio = page_folio(page);
+	if (folio_lock_killable(folio)) {
+		folio_put(folio);
+		return -EINTR;
+	}
+	test->locked = folio;
+	return 0;
+}
+
+static int pin_test_unlock(struct pin_test_file *test)
+{
+	if (!test->locked)
+		return -ENODATA;
+	folio_unlock(test->locked);
+	folio_put(test->locked);
+	test->locked = NULL;
+	return 0;
+}
+
 static void end_use(struct pin_test_file *test, bool dirty)
 {
+	pin_test_unlock(test);
 	test_pins_unwatch(&test->pins);
 	test_pins_unpin(&test->pins, dirty);
 	test_pins_exit(&test->pins);
@@ -239,6 +273,12 @@ static long pin_test_ioctl(struct file *file, unsigned int cmd,
 		break;
 	case PIN_TEST_DETACH:
 		ret = pin_test_detach(test, argp);
+		break;
+	case PIN_TEST_LOCK:
+		ret = pin_test_lock(test, value);
+		break;
+	case PIN_TEST_UNLOCK:
+		ret = pin_test_unlock(test);
 		break;
 	default:
 		ret = -ENOTTY;

@@ -169,11 +169,19 @@ struct pin_test_attach {
 	__u64 bytes;
 };
 
+/*
+ * PIN_TEST_LOCK takes the lock of the folio that an entry lies in, its argument, as
+ * those do who take folios out of their files. It is held until PIN_TEST_UNLOCK, or
+ * until there are no pins any more. Errors are EINVAL: there is no such entry; EBUSY:
+ * a lock is held already; ENODATA for PIN_TEST_UNLOCK: none is; EINTR.
+ */
 #define PIN_TEST_PIN	_IOWR('g', 0x80, struct pin_test_pin)
 #define PIN_TEST_UNPIN	_IO('g', 0x81)
 #define PIN_TEST_QUERY	_IOWR('g', 0x82, struct pin_test_page)
 #define PIN_TEST_BENCH	_IOWR('g', 0x83, struct pin_test_bench)
 #define PIN_TEST_ATTACH	_IOWR('g', 0x84, struct pin_test_attach)
 #define PIN_TEST_DETACH	_IOR('g', 0x85, __u64)
+#define PIN_TEST_LOCK	_IO('g', 0x86)
+#define PIN_TEST_UNLOCK	_IO('g', 0x87)
 
 #endif /* _UAPI_LINUX_PIN_TEST_H */
