@@ -79,6 +79,9 @@
  * @hugetlb-inside:	a few pages inside a 2 MiB hugetlb page
  * @hugetlb-1g-middle:	an offset in the middle of a 1 GiB hugetlb page
  *
+ * SUBTEST: contents-runs
+ * Description: Long runs of contiguous pages first, then many short ones
+ *
  * SUBTEST: contents-file-io
  * Description: read() and write() of the memfd agree with the dma-buf
  *

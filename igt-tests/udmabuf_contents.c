@@ -245,12 +245,51 @@ static void test_vgem_middle(int dev)
 	check_vgem(dev, sealed_memfd(HUGE_2M, MIB(4)), 255, 512);
 }
 
+/* A run of @run pages, and then single ones, in the reverse order */
+static void check_runs(int dev, int memfd, size_t count, size_t run)
+{
+	struct udmabuf_create_item items[1024];
+	size_t single = count - run;
+	char *buf;
+	int dmabuf;
+
+	for (size_t i = 0; i <= single; i++)
+		items[i] = (struct udmabuf_create_item) {
+			.memfd = memfd,
+			.offset = i ? pages(count - i) : 0,
+			.size = i ? page_size() : pages(run),
+		};
+	dmabuf = create_list(dev, 1 + single, items);
+	buf = map_fd(dmabuf, pages(count));
+	igt_assert_eq(count_filled(buf, 0, run, 1), run);
+	for (size_t i = 1; i <= single; i++)
+		igt_assert_eq(count_filled(buf + pages(run + i - 1), count - i, 1, 1), 1);
+	unmap(buf, pages(count));
+	close(dmabuf);
+}
+
+/* How many pieces there will be shows late, or early. */
+static void test_runs(int dev)
+{
+	int memfd = sealed_memfd(HUGE_2M, MIB(4));
+	size_t count = MIB(4) / page_size();
+	char *mem = map_fd(memfd, MIB(4));
+
+	fill(mem, 0, count, 1);
+	for (size_t run = 1; run < count; run += 5)
+		check_runs(dev, memfd, count, run);
+	unmap(mem, MIB(4));
+	close(memfd);
+}
+
 void udmabuf_contents_subtests(int dev)
 {
 	for (current = all_contents; current < all_contents + ARRAY_SIZE(all_contents);
 	     current++)
 		igt_subtest_f("contents-%s", current->name)
 			udmabuf_test(test_contents, dev);
+	igt_subtest("contents-runs")
+		udmabuf_test(test_runs, dev);
 	igt_subtest("contents-file-io")
 		udmabuf_test(test_file_io, dev);
 	igt_subtest("contents-memfd-unmapped")
