@@ -174,23 +174,37 @@ static int add_slices(struct udmabuf *ubuf, struct file *memfd,
 }
 
 /* The dma-buf is going to have the file's name, a memfd's without its prefix. */
-static int set_name(struct udmabuf *ubuf, struct file *memfd)
+static char *dup_name(struct file *memfd)
 {
-	struct name_snapshot snapshot;
-	const char *name;
+	static const char prefix[] = { 'm', 'e', 'm', 'f', 'd', ':' };
+	struct dentry *dentry = memfd->f_path.dentry;
+	char *copy = kmalloc(DMA_BUF_NAME_LEN, GFP_KERNEL_ACCOUNT);
+	const unsigned char *name;
+	u32 len;
 
-	take_dentry_name_snapshot(&snapshot, memfd->f_path.dentry);
-	name = snapshot.name.name;
-	ubuf->name = kstrndup(name + str_has_prefix(name, "memfd:"),
-			      DMA_BUF_NAME_LEN - 1, GFP_KERNEL_ACCOUNT);
-	release_dentry_name_snapshot(&snapshot);
-	return ubuf->name ? 0 : -ENOMEM;
+	if (!copy)
+		return NULL;
+	/* A file on tmpfs can be renamed. */
+	spin_lock(&dentry->d_lock);
+	name = dentry->d_name.name;
+	len = dentry->d_name.len;
+	if (len >= sizeof(prefix) && !memcmp(name, prefix, sizeof(prefix))) {
+		name += sizeof(prefix);
+		len -= sizeof(prefix);
+	}
+	len = min(len, (u32)DMA_BUF_NAME_LEN - 1);
+	memcpy(copy, name, len);
+	spin_unlock(&dentry->d_lock);
+	copy[len] = '\0';
+	return copy;
 }
 
+/* Returns the new dma-buf's name in @name, also if there is an error later on. */
 static int add_all(struct udmabuf *ubuf, const struct udmabuf_create_item *list,
-		   u32 count)
+		   u32 count, char **name)
 {
 	struct file *memfd;
+	struct fd fd;
 	u32 i, nr;
 	int err;
 
@@ -198,13 +212,16 @@ static int add_all(struct udmabuf *ubuf, const struct udmabuf_create_item *list,
 		for (nr = 1; i + nr < count; nr++)
 			if (list[i + nr].memfd != list[i].memfd)
 				break;
-		memfd = fget(list[i].memfd);
+		fd = fdget(list[i].memfd);
+		memfd = fd_file(fd);
 		if (!memfd)
 			return -EBADFD;
 		err = add_slices(ubuf, memfd, list + i, nr);
-		if (!err && !i)
-			err = set_name(ubuf, memfd);
-		fput(memfd);
+		if (!err && !i) {
+			*name = dup_name(memfd);
+			err = *name ? 0 : -ENOMEM;
+		}
+		fdput(fd);
 		if (err)
 			return err;
 	}
@@ -230,7 +247,6 @@ void udmabuf_free(struct udmabuf *ubuf, bool dirty)
 		kfree(mount);
 		cond_resched();
 	}
-	kfree(ubuf->name);
 	mutex_destroy(&ubuf->lock);
 	kfree(ubuf);
 }
@@ -244,6 +260,7 @@ static struct dma_buf *udmabuf_create(unsigned int flags, u32 count,
 {
 	struct dma_buf *dmabuf;
 	struct udmabuf *ubuf;
+	char *name = NULL;
 	u64 nr_pages = 0;
 	int err;
 	u32 i;
@@ -259,17 +276,18 @@ static struct dma_buf *udmabuf_create(unsigned int flags, u32 count,
 	if (!ubuf)
 		return ERR_PTR(-ENOMEM);
 	mutex_init(&ubuf->lock);
-	INIT_LIST_HEAD(&ubuf->attachments);
+	INIT_HLIST_HEAD(&ubuf->attachments);
 	ubuf->flags = flags;
-	ubuf->pid = task_tgid_nr(current);
 	ubuf->uid = current_uid();
 
 	err = memfd_pins_charge(&ubuf->pins, "udmabuf", nr_pages);
 	if (!err)
-		err = add_all(ubuf, list, count);
-	dmabuf = err ? ERR_PTR(err) : udmabuf_export(ubuf);
-	if (IS_ERR(dmabuf))
+		err = add_all(ubuf, list, count, &name);
+	dmabuf = err ? ERR_PTR(err) : udmabuf_export(ubuf, name);
+	if (IS_ERR(dmabuf)) {
 		udmabuf_free(ubuf, false);
+		kfree(name);
+	}
 	return dmabuf;
 }
 

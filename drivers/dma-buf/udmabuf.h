@@ -25,35 +25,31 @@ struct vm_area_struct;
  * @attachments: list of struct udmabuf_attachment
  * @writers: CPU accesses in progress that may write
  * @flags: UDMABUF_FLAGS_READONLY and UDMABUF_FLAGS_UNSEALED
- * @name: what the dma-buf is going to be named
  * @mounts: mounts that have to outlive the pages
  * @dmabuf: the dma-buf, and
  * @ino: its inode number
  * @link: in a list of udmabuf_debug.c, and
  * @number: its number there
- * @pid: the process that made it, and
- * @uid: its user
+ * @uid: the user that made it
  */
 struct udmabuf {
 	struct memfd_pins pins;
 	struct mutex lock; /* attachments, writers */
-	struct list_head attachments;
+	struct hlist_head attachments;
 	unsigned int writers;
 	unsigned int flags;
-	const char *name;
 	struct udmabuf_mount *mounts;
 	struct dma_buf *dmabuf;
 	unsigned long ino;
 	struct list_head link;
 	u64 number;
-	pid_t pid;
 	kuid_t uid;
 };
 
 extern unsigned int udmabuf_readonly_attach;
 
 void udmabuf_free(struct udmabuf *ubuf, bool dirty);
-struct dma_buf *udmabuf_export(struct udmabuf *ubuf);
+struct dma_buf *udmabuf_export(struct udmabuf *ubuf, char *name);
 unsigned int udmabuf_attachments(struct udmabuf *ubuf);
 int udmabuf_mmap(struct dma_buf *dmabuf, struct vm_area_struct *vma);
 void udmabuf_list_add(struct udmabuf *ubuf);

@@ -13,6 +13,7 @@
 #include <linux/list.h>
 #include <linux/mm.h>
 #include <linux/mutex.h>
+#include <linux/pid.h>
 #include <linux/sched.h>
 #include <linux/sched/signal.h>
 #include <linux/seq_file.h>
@@ -180,7 +181,8 @@ static int buffers_show(struct seq_file *m, void *v)
 		seq_puts(m, "inode pid uid bytes folios attachments flags name\n");
 		return 0;
 	}
-	seq_printf(m, "%lu %d %u %lu", ubuf->ino, ubuf->pid,
+	seq_printf(m, "%lu %d %u %lu", ubuf->ino,
+		   pid_nr(ubuf->pins.charge.tgid),
 		   from_kuid(&init_user_ns, ubuf->uid),
 		   ubuf->pins.nr_pages << PAGE_SHIFT);
 	show_folios(m, &ubuf->pins);

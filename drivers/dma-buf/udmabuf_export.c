@@ -29,7 +29,7 @@
  * @sgts: its mappings, DMA_BIDIRECTIONAL and DMA_TO_DEVICE, NULL until there is one
  */
 struct udmabuf_attachment {
-	struct list_head link;
+	struct hlist_node link;
 	struct device *dev;
 	struct sg_table *sgts[DMA_FROM_DEVICE];
 };
@@ -71,7 +71,7 @@ static int udmabuf_attach(struct dma_buf *dmabuf,
 	attachment->priv = a;
 
 	mutex_lock(&ubuf->lock);
-	list_add(&a->link, &ubuf->attachments);
+	hlist_add_head(&a->link, &ubuf->attachments);
 	mutex_unlock(&ubuf->lock);
 	return 0;
 }
@@ -97,53 +97,82 @@ static struct segment_limits segment_limits(struct device *dev)
 	};
 }
 
-/* Pages in the segment that begins @done pages into the span. */
-static unsigned int segment_pages(const struct memfd_span *span,
-				  unsigned int done,
-				  const struct segment_limits *limits)
+/* The segments that a span has to be cut into. Returns how many. */
+static unsigned long cut_span(struct scatterlist *sg, struct scatterlist *end,
+			      const struct memfd_span *span,
+			      struct segment_limits limits)
 {
-	unsigned long pfn = span->pfn + done;
+	unsigned long pfn = span->pfn, left = span->nr, nr = 0, len;
 
-	return min3((unsigned long)(span->nr - done), limits->max,
-		    limits->boundary - (pfn & (limits->boundary - 1)));
+	for (; left; left -= len, pfn += len, nr++) {
+		len = min3(left, limits.max,
+			   limits.boundary - (pfn & (limits.boundary - 1)));
+		if (sg + nr < end)
+			sg_set_page(sg + nr, pfn_to_page(pfn), len << PAGE_SHIFT, 0);
+	}
+	return nr;
 }
 
-/* One entry per span; only what the device cannot take as one is split. */
+/*
+ * Fill an array of @max entries with the first segments. Returns how many there are
+ * in all, or -EINTR.
+ */
+static long set_segments(struct scatterlist *sgl, unsigned long max,
+			 const struct memfd_pins *pins,
+			 struct segment_limits limits)
+{
+	struct scatterlist *sg = sgl, *end = sgl + max;
+	unsigned long mask = limits.boundary - 1, i, nr;
+	const struct memfd_span *span, *last;
+
+	for (i = 0; i < pins->nr_spans; i += nr) {
+		span = memfd_pins_spans(pins, i, &nr);
+		for (last = span + nr; span < last; span++) {
+			if (unlikely(span->nr > limits.max || sg >= end ||
+				     (span->pfn & mask) + span->nr > mask + 1)) {
+				sg += cut_span(sg, end, span, limits);
+				continue;
+			}
+			sg_set_page(sg++, pfn_to_page(span->pfn),
+				    span->nr << PAGE_SHIFT, 0);
+		}
+		if (fatal_signal_pending(current))
+			return -EINTR;
+		cond_resched();
+	}
+	return sg - sgl;
+}
+
+/*
+ * One entry per span; only if there is something that the device cannot take as one
+ * is there more. All lie in one array, which costs less than the chained ones of
+ * sg_alloc_table().
+ */
 static int fill_sgt(struct sg_table *sgt, const struct memfd_pins *pins,
 		    struct device *dev)
 {
 	struct segment_limits limits = segment_limits(dev);
-	unsigned int entries = 0, done, nr;
-	const struct memfd_span *span;
-	struct scatterlist *sg;
-	unsigned long i;
-	int err;
+	struct scatterlist *sgl = NULL;
+	long nr = pins->nr_spans, max;
 
-	for (i = 0; i < pins->nr_spans; i++) {
-		span = memfd_pins_span(pins, i);
-		for (done = 0; done < span->nr; entries++)
-			done += segment_pages(span, done, &limits);
-		cond_resched();
+	do {
+		max = nr;
+		kvfree(sgl);
+		if (max > INT_MAX / sizeof(*sgl))
+			return -ENOMEM;
+		sgl = kvcalloc(max, sizeof(*sgl), GFP_KERNEL_ACCOUNT);
+		if (!sgl)
+			return -ENOMEM;
+		nr = set_segments(sgl, max, pins, limits);
+	} while (nr > max);
+	if (nr < 0) {
+		kvfree(sgl);
+		return nr;
 	}
-	err = sg_alloc_table(sgt, entries, GFP_KERNEL);
-	if (err)
-		return err;
-
-	sg = sgt->sgl;
-	for (i = 0; i < pins->nr_spans; i++) {
-		span = memfd_pins_span(pins, i);
-		for (done = 0; done < span->nr; done += nr) {
-			nr = segment_pages(span, done, &limits);
-			sg_set_page(sg, pfn_to_page(span->pfn + done),
-				    nr << PAGE_SHIFT, 0);
-			sg = sg_next(sg);
-		}
-		if (fatal_signal_pending(current)) {
-			sg_free_table(sgt);
-			return -EINTR;
-		}
-		cond_resched();
-	}
+	sg_mark_end(&sgl[nr - 1]);
+	sgt->sgl = sgl;
+	sgt->nents = nr;
+	sgt->orig_nents = nr;
 	return 0;
 }
 
@@ -151,7 +180,7 @@ static void free_mapping(struct device *dev, struct sg_table *sgt,
 			 enum dma_data_direction dir)
 {
 	dma_unmap_sgtable(dev, sgt, dir, DMA_ATTR_SKIP_CPU_SYNC);
-	sg_free_table(sgt);
+	kvfree(sgt->sgl);
 	kfree(sgt);
 }
 
@@ -183,10 +212,9 @@ static struct sg_table *udmabuf_map(struct dma_buf_attachment *attachment,
 	err = fill_sgt(sgt, &ubuf->pins, a->dev);
 	if (err)
 		goto err_free;
-	err = dma_map_sgtable(a->dev, sgt, dir, DMA_ATTR_SKIP_CPU_SYNC);
+	err = dma_map_sgtable(a->dev, sgt, dir, 0);
 	if (err)
 		goto err_table;
-	dma_sync_sgtable_for_device(a->dev, sgt, dir);
 
 	mutex_lock(&ubuf->lock);
 	if (a->sgts[dir]) {
@@ -200,7 +228,7 @@ static struct sg_table *udmabuf_map(struct dma_buf_attachment *attachment,
 	return sgt;
 
 err_table:
-	sg_free_table(sgt);
+	kvfree(sgt->sgl);
 err_free:
 	kfree(sgt);
 	return ERR_PTR(err);
@@ -225,7 +253,7 @@ static void udmabuf_detach(struct dma_buf *dmabuf,
 	unsigned int dir;
 
 	mutex_lock(&ubuf->lock);
-	list_del(&a->link);
+	hlist_del(&a->link);
 	mutex_unlock(&ubuf->lock);
 	for (dir = 0; dir < ARRAY_SIZE(a->sgts); dir++)
 		if (a->sgts[dir])
@@ -261,7 +289,7 @@ static int udmabuf_begin_cpu_access(struct dma_buf *dmabuf,
 
 	if (mutex_lock_killable(&ubuf->lock))
 		return -EINTR;
-	list_for_each_entry(a, &ubuf->attachments, link) {
+	hlist_for_each_entry(a, &ubuf->attachments, link) {
 		for (mapped = 0; mapped < ARRAY_SIZE(a->sgts); mapped++)
 			if (a->sgts[mapped] && !ubuf->writers)
 				dma_sync_sgtable_for_cpu(a->dev, a->sgts[mapped],
@@ -291,7 +319,7 @@ static int udmabuf_end_cpu_access(struct dma_buf *dmabuf,
 	/* Programs may end what they have not begun. */
 	if (dir != DMA_FROM_DEVICE && ubuf->writers)
 		ubuf->writers--;
-	list_for_each_entry(a, &ubuf->attachments, link) {
+	hlist_for_each_entry(a, &ubuf->attachments, link) {
 		for (mapped = 0; mapped < ARRAY_SIZE(a->sgts); mapped++) {
 			bool only_read = dir == DMA_FROM_DEVICE &&
 					 mapped == DMA_BIDIRECTIONAL;
@@ -363,7 +391,7 @@ unsigned int udmabuf_attachments(struct udmabuf *ubuf)
 	unsigned int nr = 0;
 
 	mutex_lock(&ubuf->lock);
-	list_for_each_entry(a, &ubuf->attachments, link)
+	hlist_for_each_entry(a, &ubuf->attachments, link)
 		nr++;
 	mutex_unlock(&ubuf->lock);
 	return nr;
@@ -408,12 +436,13 @@ static bool can_vmap(const struct udmabuf *ubuf)
 /**
  * udmabuf_export() - make a dma-buf of pinned pages
  * @ubuf: the pages, not empty; when this succeeds, the dma-buf's
+ * @name: its name, allocated; when this succeeds, the dma-buf's
  *
  * Context: may sleep.
  *
  * Return: the dma-buf, or what dma_buf_export() returns as an ERR_PTR.
  */
-struct dma_buf *udmabuf_export(struct udmabuf *ubuf)
+struct dma_buf *udmabuf_export(struct udmabuf *ubuf, char *name)
 {
 	DEFINE_DMA_BUF_EXPORT_INFO(exp_info);
 	struct dma_buf *dmabuf;
@@ -431,9 +460,8 @@ struct dma_buf *udmabuf_export(struct udmabuf *ubuf)
 
 	/* As DMA_BUF_SET_NAME does, which may replace it. */
 	spin_lock(&dmabuf->name_lock);
-	dmabuf->name = ubuf->name;
+	dmabuf->name = name;
 	spin_unlock(&dmabuf->name_lock);
-	ubuf->name = NULL;
 	udmabuf_list_add(ubuf);
 	return dmabuf;
 }
