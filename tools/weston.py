@@ -70,4 +70,4 @@ class Weston:
         """Inodes of those dma-bufs that it can read as memory."""
         with open(f"/proc/{self.process.pid}/maps") as maps:
             return [int(line.split()[4]) for line in maps
-                    if line.split()[5:6] == ["/dmabuf:"]]
+                    if "/dmabuf:" in line]
