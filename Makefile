@@ -33,8 +33,8 @@ check:		## run every test: sparse, checkpatch, IGT and Linux's own, on 6.12 in a
 	tools/check 6.12
 
 .PHONY: check-all
-check-all:	## the same on 6.1, 6.12 and 7.x
-	tools/check 6.12 6.1 7.x
+check-all:	## the same on 6.1, 6.12 and 7.x, and i915's own on a debug kernel
+	tools/check 6.12 6.1 7.x debug
 
 KERNELS	?= 6.12 7.x
 .PHONY: bench

@@ -26,7 +26,6 @@ KVM_TIMEOUT = 40	# seconds; a guest that KVM can run needs five
 KERNELS = {"6.1": "6.1", "6.12": "6.12", "7.x": "7", "7.2": "7"}
 MODULES = ("mm/memfd_pin.ko", "mm/mempinfd.ko", "mm/pin_test.ko",
            "drivers/dma-buf/udmabuf_pinfold.ko")
-KERNELS_TO_COME = ("debug",)
 
 # What the kernel says when something is wrong with it. Not all of that comes with a
 # call trace, and what does, may have none of the words.
@@ -49,6 +48,10 @@ KERNEL_ARGS = [
     "sysctl.kernel.hung_task_panic=1",
     "rcupdate.rcu_cpu_stall_timeout=120",
     "sysctl.kernel.panic_on_rcu_stall=1",
+    # Emulating, QEMU keeps what it has translated of a page until it sees the guest
+    # write there. It does not see virtiofsd write, so without this a program can run
+    # code of another one, whose page it got.
+    "init_on_alloc=1",
 ]
 
 
@@ -77,9 +80,9 @@ def parse_arguments():
         "kernel log on standard error when the guest did not come up or its "
         "kernel complained.")
     parser.add_argument("--kernel", default="6.12", metavar="VERSION",
-                        choices=[*KERNELS, *KERNELS_TO_COME],
+                        choices=[*KERNELS, "debug"],
                         help="6.1, 6.12 (default), 7.x (or 7.2, which is the "
-                        "same) or debug")
+                        "same) or debug: a 6.12 that checks all that it does")
     parser.add_argument("--stock", action="store_true",
                         help="leave the kernel as it came: none of our "
                         "modules")
@@ -104,15 +107,30 @@ def parse_arguments():
     return options
 
 
-def kernel_release(series):
-    """The newest installed kernel of a series such as 6.12."""
+def debug_kernel():
+    """Its release and image. Here, where mounts are ours alone, and so in the
+    guest, its modules hide those of the other kernels."""
+    made = subprocess.run(["tools/vm/debug-kernel"], stdin=subprocess.DEVNULL,
+                          stdout=subprocess.PIPE, text=True)
+    if made.returncode:
+        die("there is no debug kernel")
+    folder = made.stdout.strip()
+    subprocess.run(["mount", "--bind", f"{folder}/lib/modules",
+                    "/lib/modules"], check=True)
+    return os.listdir("/lib/modules")[0], f"{folder}/vmlinuz"
+
+
+def debian_kernel(series):
+    """Release and image of the newest installed kernel of a series such as
+    6.12."""
     prefix = f"vmlinuz-{series}."
     found = [name.removeprefix("vmlinuz-") for name in os.listdir("/boot")
              if name.startswith(prefix)]
     if not found:
         die(f"there is no {series} kernel in the Debian root")
-    return max(found, key=lambda name: [int(n) for n in
-                                        re.findall(r"\d+", name)])
+    release = max(found, key=lambda name: [int(n) for n in
+                                           re.findall(r"\d+", name)])
+    return release, f"/boot/vmlinuz-{release}"
 
 
 def build(release, stock):
@@ -151,7 +169,7 @@ def share(tag, path):
             "-device", f"virtio-9p-pci,fsdev={tag},mount_tag=pinfold.{tag}"]
 
 
-def virtme_command(options, release, accel, shared):
+def virtme_command(options, image, accel, shared):
     """virtme-run finds the initramfs's modules and puts the QEMU command line
     together. The first init= is the one that its initramfs follows."""
     kernel_args = [f"init={shared}/init", *KERNEL_ARGS]
@@ -167,7 +185,7 @@ def virtme_command(options, release, accel, shared):
         "icount": ["-accel", "tcg,thread=single", *emulated,
                    "-icount", "shift=0,sleep=off"],
     }[accel]
-    return ["virtme-run", "--kimg", f"/boot/vmlinuz-{release}",
+    return ["virtme-run", "--kimg", image,
             # virtme-run would take KVM wherever there is a /dev/kvm.
             "--mods", "auto", "--disable-kvm",
             "--memory", options.memory,
@@ -211,7 +229,7 @@ def read_log(pipe, log):
             file.write(line)
 
 
-def run_guest(options, release, modules, accel, output):
+def run_guest(options, image, modules, accel, output):
     """Run a guest to its end. Returns what it left in its status file ("" when
     it did not get that far), its log, and whether it had to be killed."""
     with tempfile.TemporaryDirectory(prefix="pinfold-") as shared:
@@ -221,7 +239,7 @@ def run_guest(options, release, modules, accel, output):
                 file.write(os.fsencode(word) + b"\0")
 
         log = []
-        guest = start_guest(virtme_command(options, release, accel, shared),
+        guest = start_guest(virtme_command(options, image, accel, shared),
                             shared)
         reader = threading.Thread(target=read_log, daemon=True,
                                   args=(guest.stdout, log))
@@ -249,7 +267,7 @@ def run_guest(options, release, modules, accel, output):
             return "", log, killed
 
 
-def kvm_works(options, release):
+def kvm_works(options, image):
     """Whether a guest was seen to run under KVM on this host kernel. A
     /dev/kvm alone says little: where the host is itself a guest, QEMU may
     abort, or hang. The answer is kept in the root."""
@@ -261,7 +279,7 @@ def kvm_works(options, release):
         probe = argparse.Namespace(**vars(options))
         probe.command, probe.append = ["true"], []
         probe.timeout = KVM_TIMEOUT
-        status, _, _ = run_guest(probe, release, [], "kvm", io.BytesIO())
+        status, _, _ = run_guest(probe, image, [], "kvm", io.BytesIO())
         with open(answer, "w") as file:
             file.write("yes" if status.startswith("0 ") else "no")
         if not status:
@@ -309,17 +327,18 @@ def verdict(status, log, killed, timeout):
 
 def main():
     options = parse_arguments()
-    if options.kernel in KERNELS_TO_COME:
-        die(f"kernel {options.kernel}: not yet")
-    release = kernel_release(KERNELS[options.kernel])
+    if options.kernel == "debug":
+        release, image = debug_kernel()
+    else:
+        release, image = debian_kernel(KERNELS[options.kernel])
     os.makedirs(os.path.join(BUILD, "vm"), exist_ok=True)
     modules = build(release, options.stock)
     if options.icount:
         accel = "icount"
     else:
-        accel = "kvm" if kvm_works(options, release) else "tcg"
+        accel = "kvm" if kvm_works(options, image) else "tcg"
     for _ in range(2):
-        status, log, killed = run_guest(options, release, modules, accel,
+        status, log, killed = run_guest(options, image, modules, accel,
                                         sys.stdout.buffer)
         if not qemu_aborted_early(log):
             break
