@@ -50,7 +50,7 @@ bool kernel_since(int major, int minor)
 static struct setting {
 	char path[128];
 	char value[128];
-} saved_settings[8];
+} saved_settings[16];
 static size_t saved_count;
 
 int read_line(const char *path, char *line, size_t size)
