@@ -33,7 +33,7 @@ check:		## run every test: sparse, checkpatch, IGT and Linux's own, on 6.12 in a
 	tools/check 6.12
 
 .PHONY: check-all
-check-all:	## the same on 6.1, 6.12 and 7.x, and i915's own on a debug kernel
+check-all:	## the same on 6.1, 6.12, 7.x and a debug kernel, with i915's selftests
 	tools/check 6.12 6.1 7.x debug
 
 KERNELS	?= 6.12 7.x
