@@ -19,7 +19,7 @@
 /* What get_user_pages_fast_only() can honour, and warns of where it cannot. */
 #define FAST_ONLY_FLAGS	(FOLL_WRITE | FOLL_FORCE | FOLL_NOFAULT)
 
-static u32 fail_interval;
+u32 pin_fast_only_interval;
 static atomic_t fail_calls, fail_failed;
 
 /**
@@ -36,14 +36,14 @@ void pin_fast_only_debugfs(struct dentry *parent)
 {
 	struct dentry *dir = debugfs_create_dir("fail_fast_only", parent);
 
-	debugfs_create_u32("interval", 0600, dir, &fail_interval);
+	debugfs_create_u32("interval", 0600, dir, &pin_fast_only_interval);
 	debugfs_create_atomic_t("calls", 0600, dir, &fail_calls);
 	debugfs_create_atomic_t("failed", 0600, dir, &fail_failed);
 }
 
 static bool fail_this_call(void)
 {
-	u32 interval = READ_ONCE(fail_interval);
+	u32 interval = READ_ONCE(pin_fast_only_interval);
 
 	if (!interval || (u32)atomic_inc_return(&fail_calls) % interval)
 		return false;

@@ -10,8 +10,12 @@
 #define _LINUX_PIN_FAST_ONLY_H
 
 #include <linux/mm.h>
+#include <linux/types.h>
 
 struct dentry;
+
+/* The switch: every n-th call pins nothing. */
+extern u32 pin_fast_only_interval;
 
 int pin_user_pages_fast_only(unsigned long start, int nr_pages,
 			     unsigned int gup_flags, struct page **pages);
