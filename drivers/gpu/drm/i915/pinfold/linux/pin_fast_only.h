@@ -1,0 +1,1 @@
+../../../../../../include/linux/pin_fast_only.h
