@@ -150,10 +150,15 @@ void igt_install_exit_handler(void (*handler)(int sig));
 
 /* DRM devices and dma-bufs */
 
+#define DRIVER_INTEL		(1 << 0)
 #define DRIVER_VGEM		(1 << 2)
+
+#define DROP_RETIRE		0x04
+#define DROP_FREED		0x10
 
 int drm_open_driver(int chipset);
 int drm_close_driver(int fd);
+void igt_drop_caches_set(int fd, uint64_t caches);
 void gem_close(int fd, uint32_t handle);
 int prime_handle_to_fd_for_mmap(int fd, uint32_t handle);
 uint32_t prime_fd_to_handle(int fd, int dma_buf_fd);
