@@ -21,7 +21,14 @@ static struct platform_device *create_device(u32 max_seg_size)
 	};
 	struct platform_device *pdev = platform_device_register_full(&info);
 
-	if (!IS_ERR(pdev) && max_seg_size)
+	if (IS_ERR(pdev))
+		return pdev;
+	/* As a driver does; only then the core knows whether there is to be synced. */
+	if (dma_set_mask_and_coherent(&pdev->dev, DMA_BIT_MASK(64))) {
+		platform_device_unregister(pdev);
+		return ERR_PTR(-EIO);
+	}
+	if (max_seg_size)
 		dma_set_max_seg_size(&pdev->dev, max_seg_size);
 	return pdev;
 }
@@ -47,8 +54,8 @@ static u64 mapped_bytes(struct sg_table *sgt)
  * Context: may sleep; takes the dma-buf's dma_resv lock.
  *
  * Return: 0, -EBUSY if @test is attached, -EINVAL if the largest segment is not a
- * number of pages or the descriptor is no dma-buf's, -EBADF, -ENOMEM, or what the
- * exporter returns.
+ * number of pages or the descriptor is no dma-buf's, -EBADF, -ENOMEM, -EIO if the
+ * device cannot have 64 bits of address, or what the exporter returns.
  */
 int test_attach(struct test_attachment *test, struct pin_test_attach *arg)
 {

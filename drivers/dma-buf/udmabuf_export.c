@@ -212,9 +212,14 @@ static struct sg_table *udmabuf_map(struct dma_buf_attachment *attachment,
 	err = fill_sgt(sgt, &ubuf->pins, a->dev);
 	if (err)
 		goto err_free;
-	err = dma_map_sgtable(a->dev, sgt, dir, 0);
+	/*
+	 * In two steps, because a page may be listed twice, or be mapped for two
+	 * devices: in one, the DMA API's checks take that for a mistake.
+	 */
+	err = dma_map_sgtable(a->dev, sgt, dir, DMA_ATTR_SKIP_CPU_SYNC);
 	if (err)
 		goto err_table;
+	dma_sync_sgtable_for_device(a->dev, sgt, dir);
 
 	mutex_lock(&ubuf->lock);
 	if (a->sgts[dir]) {
