@@ -158,7 +158,7 @@ static void punch_at(const struct pinned *pinned, size_t at)
  */
 static bool about(int64_t bytes, size_t expected)
 {
-	return llabs(bytes - (int64_t)expected) < (int64_t)MIB(2);
+	return llabs(bytes - (int64_t)expected) < (int64_t)SIZE / 4;
 }
 
 /* Part the file from the pages after the first @at. */
