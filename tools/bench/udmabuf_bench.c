@@ -16,7 +16,6 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "bench_helper.h"
@@ -80,36 +79,20 @@ static void take(struct costs *costs, enum step step, uint64_t ns)
 		costs->ns[step] = ns;
 }
 
-/*
- * What others have left for later, page tables that RCU frees for one, is done now
- * and not in the time that is measured.
- */
-static void settle(void)
-{
-	const struct timespec ts = { .tv_nsec = 50 * 1000 * 1000 };
-
-	nanosleep(&ts, NULL);
-}
-
 static int timed_create(struct costs *costs, enum step step,
 			const struct driver *driver, int memfd, size_t size)
 {
-	uint64_t start;
-	int fd;
+	uint64_t start = now();
+	int fd = create(driver, memfd, size);
 
-	settle();
-	start = now();
-	fd = create(driver, memfd, size);
 	take(costs, step, now() - start);
 	return fd;
 }
 
 static void timed_close(struct costs *costs, enum step step, int fd)
 {
-	uint64_t start;
+	uint64_t start = now();
 
-	settle();
-	start = now();
 	close(fd);
 	take(costs, step, now() - start);
 }
@@ -118,7 +101,6 @@ static struct pin_test_attach attach(int test, int fd, uint32_t max_seg_size)
 {
 	struct pin_test_attach arg = { .fd = fd, .max_seg_size = max_seg_size };
 
-	settle();
 	if (ioctl(test, PIN_TEST_ATTACH, &arg))
 		err(1, "PIN_TEST_ATTACH");
 	return arg;
@@ -172,7 +154,6 @@ static void bench_sync(struct costs *costs, int fd, bool attached)
 		test = open("/dev/pin_test", O_RDWR | O_CLOEXEC);
 		attach(test, fd, LONG_SEGMENTS);
 	}
-	settle();
 	start = now();
 	sync_pair(fd);
 	take(costs, attached ? SYNC_ATTACHED : SYNC, now() - start);
@@ -193,7 +174,6 @@ static void bench_mmap(struct costs *costs, int fd, size_t size, size_t shift)
 		err(1, "mmap");
 	munmap(room, size + 2 * HUGE);
 
-	settle();
 	start = now();
 	mem = mmap(addr, size, PROT_READ | PROT_WRITE,
 		   MAP_SHARED | MAP_FIXED_NOREPLACE, fd, 0);
@@ -203,7 +183,6 @@ static void bench_mmap(struct costs *costs, int fd, size_t size, size_t shift)
 		mem[i] = 1;
 	take(costs, shift ? MMAP_ANY : MMAP, now() - start);
 
-	settle();
 	start = now();
 	munmap((void *)mem, size);
 	take(costs, shift ? MUNMAP_ANY : MUNMAP, now() - start);
