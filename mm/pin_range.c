@@ -219,7 +219,7 @@ EXPORT_SYMBOL_GPL(memfd_pin_range);
  * @dirty: whether anybody may have written to it; without the mark, reclaim
  *	drops what was written
  *
- * Context: may sleep; takes folio locks if @dirty.
+ * Context: may sleep.
  */
 void memfd_pins_release(struct memfd_pins *pins, bool dirty)
 {
