@@ -16,7 +16,7 @@
  * two looks at its signals. Where they have to be brought in or migrated, it is
  * fewer, also because those are kept on the stack.
  */
-#define PIN_BATCH	64
+#define PIN_BATCH	128
 #define PIN_SLOW_BATCH	32
 
 /*

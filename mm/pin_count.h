@@ -37,25 +37,6 @@ static inline void ref_to_pin(struct folio *folio)
 		folio_ref_add(folio, GUP_PIN_COUNTING_BIAS - 1);
 }
 
-/*
- * Take @refs references on what was a folio a moment ago, with RCU held since
- * then: folio_try_get() for several, with room left. All pages of a folio that
- * has been freed have no references, and those that are mapped read-only, of
- * optimized huge pages, are never written to.
- */
-static inline bool try_get_refs(struct folio *folio, int refs)
-{
-	int old = folio_ref_count(folio);
-
-	if (page_is_fake_head(&folio->page))
-		return false;
-	do {
-		if (old <= 0 || old > PIN_MAX_REFS)
-			return false;
-	} while (!atomic_try_cmpxchg(&folio->_refcount, &old, old + refs));
-	return true;
-}
-
 /* Undo ref_to_pin() and the reference; NR_FOLL_PIN_RELEASED is the caller's. */
 static inline void put_pin(struct folio *folio)
 {

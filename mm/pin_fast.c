@@ -20,6 +20,41 @@
 #define FLAGS_ZONE	((unsigned long)ZONEID_MASK << ZONEID_PGSHIFT)
 #define NO_ZONE		ULONG_MAX
 
+/* References that there may be; not 0. */
+#define REFS_GUESS	1
+
+static noinline bool try_get_refs_again(struct folio *folio, int refs, int *guess)
+{
+	int old = folio_ref_count(folio);
+
+	do {
+		if (old <= 0 || old > PIN_MAX_REFS)
+			return false;
+	} while (!atomic_try_cmpxchg(&folio->_refcount, &old, old + refs));
+	*guess = old;
+	return true;
+}
+
+/*
+ * Take @refs references on what was a folio a moment ago, with RCU held since
+ * then: folio_try_get() for several, with room left. All pages of a folio that
+ * has been freed have no references, and those that are mapped read-only, of
+ * optimized huge pages, are never written to.
+ *
+ * Neighbours in a file tend to have as many references as each other: @guess is
+ * what the one before had, and saves a look before the exchange.
+ */
+static inline bool try_get_refs(struct folio *folio, int refs, int *guess)
+{
+	int old = *guess;
+
+	if (page_is_fake_head(&folio->page))
+		return false;
+	if (likely(atomic_try_cmpxchg(&folio->_refcount, &old, old + refs)))
+		return true;
+	return try_get_refs_again(folio, refs, guess);
+}
+
 /* Not nothing, a swapped folio, or an internal entry of the XArray. */
 static bool is_folio(void *entry)
 {
@@ -32,7 +67,7 @@ static bool is_folio(void *entry)
  */
 static bool is_large(struct folio *folio)
 {
-	return READ_ONCE(*folio_flags_word(folio)) & BIT(PG_head);
+	return test_bit_acquire(PG_head, folio_flags_word(folio));
 }
 
 /*
@@ -75,11 +110,12 @@ static void pin_leaf(struct address_space *mapping, struct xa_state *xas,
 	struct xa_node *node = xas->xa_node;
 	struct pin_cursor cur = *cursor;
 	unsigned long zone = NO_ZONE;
+	int guess = REFS_GUESS;
 	pgoff_t end;
 
 	/* A tree of one entry has no node. */
 	end = 1 + (node ? min(cur.last, cur.index | XA_CHUNK_MASK) : cur.index);
-	while (try_get_refs(folio, GUP_PIN_COUNTING_BIAS)) {
+	while (try_get_refs(folio, GUP_PIN_COUNTING_BIAS, &guess)) {
 		if (!flags_are_good(folio, 0, &zone, &counter) ||
 		    folio->mapping != mapping || folio->index != cur.index ||
 		    !add_folio_span(&cur, folio, 0, 1)) {
@@ -98,12 +134,99 @@ static void pin_leaf(struct address_space *mapping, struct xa_state *xas,
 	*cursor = cur;
 }
 
-/* The last index that is in the node of the XArray that @xas is at. */
-static pgoff_t last_in_node(const struct xa_state *xas)
+/* The node of the XArray that follows @node in its parent. */
+static struct xa_node *node_after(const struct xarray *xa,
+				  const struct xa_node *node)
 {
-	if (!xas->xa_node)
-		return xas->xa_index;
-	return xas->xa_index | ((XA_CHUNK_SIZE << xas->xa_node->shift) - 1);
+	const struct xa_node *parent = xa_parent(xa, node);
+	void *entry;
+
+	if (!parent || node->offset == XA_CHUNK_MASK)
+		return NULL;
+	entry = xa_entry(xa, parent, node->offset + 1);
+	return xa_is_node(entry) ? xa_to_node(entry) : NULL;
+}
+
+/*
+ * Pin what is like @folio, a large folio that @xas is at and that is pinned up to
+ * its end: whole folios of its size, with its @flags. That is how most are, and there
+ * is little to do for each but to compare, if there are registers for all of it.
+ * Returns how many, @max at most.
+ */
+static noinline unsigned long pin_alike(struct address_space *mapping,
+					struct xa_state *xas,
+					struct folio *folio,
+					unsigned long flags,
+					struct pin_cursor *cur,
+					unsigned long max)
+{
+	unsigned int shift = cache_index_shift(mapping), slots;
+	unsigned long nr = folio_large_nr_pages(folio), step = nr >> shift;
+	pgoff_t first = cur->index >> shift, index = first, run = first;
+	pgoff_t end, stop, per_node;
+	struct page *next = folio_page(folio, nr);
+	struct xa_node *node = xas->xa_node;
+	struct memfd_span *span = cur->span, *before = span;
+	int guess = REFS_GUESS;
+	void __rcu **slot;
+
+	/* Or else the structs of pages need not lie in a row. */
+	if (!IS_ENABLED(CONFIG_SPARSEMEM_VMEMMAP) || !node)
+		return 0;
+	end = first + min(max, (cur->last + 1 - cur->index) / nr) * step;
+	per_node = XA_CHUNK_SIZE << node->shift;
+	stop = min(end, (xas->xa_index | (per_node - 1)) + 1);
+	slot = &node->slots[(index >> node->shift) & XA_CHUNK_MASK];
+	slots = step >> node->shift;
+	for (;; index += step, slot += slots, next += nr) {
+		if (unlikely(index >= stop)) {
+			if (index >= end)
+				break;
+			node = node_after(xas->xa, node);
+			if (!node)
+				break;
+			stop = min(end, index + per_node);
+			slot = node->slots;
+		}
+		folio = rcu_dereference_raw(*slot);
+		if (unlikely(&folio->page != next)) {
+			if (!is_folio(folio) || cur->room == cur->end)
+				break;
+			span->nr += (index - run) << shift;
+			run = index;
+			before = span;
+			span = cur->room++;
+			span->pfn = folio_pfn(folio);
+			span->index = (index << shift) + cur->delta;
+			span->nr = 0;
+			next = &folio->page;
+		}
+		if (!try_get_refs(folio, 1, &guess))
+			break;
+		if (!is_large(folio)) {
+			folio_put(folio);
+			break;
+		}
+		atomic_inc(&folio->_pincount);
+		/* As in flags_are_good(). */
+		if ((smp_load_acquire(folio_flags_word(folio)) &
+		     (FLAGS_LOOKED_AT | FLAGS_ZONE)) != flags ||
+		    folio_test_has_hwpoisoned(folio) ||
+		    folio_large_nr_pages(folio) != nr ||
+		    folio->mapping != mapping || folio->index != index) {
+			put_pin(folio);
+			break;
+		}
+	}
+	span->nr += (index - run) << shift;
+	if (!span->nr) {
+		cur->room--;
+		span = before;
+	}
+	cur->span = span;
+	cur->next_pfn = span->pfn + span->nr;
+	cur->index = index << shift;
+	return (index - first) / step;
 }
 
 /*
@@ -117,17 +240,17 @@ static void pin_large(struct address_space *mapping, struct xa_state *xas,
 	unsigned int shift = cache_index_shift(mapping), nr_folios = 0;
 	unsigned long nr, offset, zone = NO_ZONE;
 	struct pin_cursor cur = *cursor;
-	pgoff_t index, last = last_in_node(xas);
+	int guess = REFS_GUESS;
 
 	do {
-		if (!try_get_refs(folio, 1))
+		if (!try_get_refs(folio, 1, &guess))
 			break;
-		if (folio->mapping != mapping || !is_large(folio)) {
+		if (!is_large(folio)) {
 			folio_put(folio);
 			break;
 		}
 		atomic_inc(&folio->_pincount);
-		nr = folio_nr_pages(folio);
+		nr = folio_large_nr_pages(folio);
 		offset = cur.index - (folio->index << shift);
 		if (!flags_are_good(folio, BIT(PG_head), &zone, &counter) ||
 		    folio_test_has_hwpoisoned(folio) ||
@@ -137,22 +260,15 @@ static void pin_large(struct address_space *mapping, struct xa_state *xas,
 			break;
 		}
 		counter.nr++;
-		if (++nr_folios == PIN_BATCH || cur.index > cur.last)
+		nr = 1 + pin_alike(mapping, xas, folio,
+				   zone | FLAGS_GOOD | BIT(PG_head), &cur,
+				   PIN_BATCH - 1 - nr_folios);
+		counter.nr += nr - 1;
+		nr_folios += nr;
+		if (nr_folios == PIN_BATCH || cur.index > cur.last)
 			break;
-
-		index = cur.index >> shift;
-		if (index <= last) {
-			folio = xa_entry(xas->xa, xas->xa_node,
-					 (index >> xas->xa_node->shift) &
-					 XA_CHUNK_MASK);
-		} else {
-			xas_set(xas, index);
-			folio = xas_load(xas);
-			/* Where there is nothing there is no node. */
-			if (!is_folio(folio))
-				break;
-			last = last_in_node(xas);
-		}
+		xas_set(xas, cur.index >> shift);
+		folio = xas_load(xas);
 	} while (is_folio(folio));
 	flush_pins(&counter);
 	cur.nr_folios += nr_folios;

@@ -51,6 +51,9 @@ static int grow_list(struct memfd_pins *pins)
 	return 0;
 }
 
+/* Spans that a chunk has room for at least: a kmalloc() of 128 bytes. */
+#define MIN_CHUNK	8UL
+
 /*
  * Make room for more spans. The first one lies in @pins itself; then there is a
  * chunk that grows up to its size, and then there are further ones. How many it
@@ -69,8 +72,9 @@ static int add_room(struct memfd_pins *pins, unsigned long index)
 	if (n == pins->max_chunks && grow_list(pins))
 		return -ENOMEM;
 	if (!n)
-		max = min(max, max(pins->charge.nr_pages / index, 2UL) *
-			       pins->max_spans);
+		max = min(max, max3(pins->charge.nr_pages / index *
+				    pins->max_spans,
+				    2UL * pins->max_spans, MIN_CHUNK));
 	chunk = krealloc(pins->chunks[n], max * sizeof(*chunk),
 			 GFP_KERNEL_ACCOUNT);
 	if (!chunk)
@@ -152,7 +156,7 @@ EXPORT_SYMBOL_GPL(memfd_pins_charge);
  *
  * Context: may sleep and allocate. Takes the inode lock, folio locks and what
  * migration takes, so the caller holds none of inode lock, mmap_lock and
- * dma_resv. Sees fatal signals after at most 64 folios.
+ * dma_resv. Sees fatal signals after at most 128 folios.
  *
  * Return: 0, or an error, with the same pages in the buffer as before; it is
  * to be released in both cases:

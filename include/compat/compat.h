@@ -99,6 +99,11 @@ long pin_present_folios(struct file *memfd, loff_t start, loff_t end,
 #define HUGETLB_MIGRATES	true
 #endif
 
+/* The size, of a folio that is known to be large. */
+#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 15, 0)
+#define folio_large_nr_pages(folio)	((unsigned long)(folio)->_folio_nr_pages)
+#endif
+
 /* Frame numbers came in a type of their own. */
 #if LINUX_VERSION_CODE < KERNEL_VERSION(6, 17, 0)
 #include <linux/pfn_t.h>
