@@ -1,0 +1,290 @@
+// SPDX-License-Identifier: MIT
+/*
+ * What the guest shows, as wl_buffers. Guests flip between a few framebuffers, so
+ * those that were shown last are kept.
+ */
+
+#define _GNU_SOURCE		/* memfd_create, F_GET_SEALS */
+#include <drm/drm_fourcc.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/udmabuf.h>
+#include <linux/udmabuf_ext.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "linux-dmabuf-v1-client-protocol.h"
+#include "viewer.h"
+
+#define KEPT	4
+#define PAGE	4096UL
+
+static struct kept {
+	struct wl_buffer *buffer;
+	struct image image;		/* its fd is ours, and keeps the inode */
+	dev_t dev;
+	ino_t ino;
+	unsigned long used;
+} kept[KEPT];
+
+/* Pixels that came by D-Bus, for want of something better. */
+static struct {
+	struct image image;
+	uint8_t *pixels;
+	size_t size;			/* bytes */
+} copy = { .image.fd = -1 };
+
+uint32_t fourcc_of_pixman(uint32_t format)
+{
+	switch (format) {
+	case 0x20020888:		/* x8r8g8b8 */
+	case 0x20028888:		/* a8r8g8b8: there is nothing behind a screen */
+		return DRM_FORMAT_XRGB8888;
+	case 0x20030888:		/* x8b8g8r8 */
+	case 0x20038888:
+		return DRM_FORMAT_XBGR8888;
+	case 0x20080888:		/* b8g8r8x8 */
+	case 0x20088888:
+		return DRM_FORMAT_BGRX8888;
+	case 0x10020565:		/* r5g6b5 */
+		return DRM_FORMAT_RGB565;
+	default:
+		return 0;
+	}
+}
+
+static unsigned int bytes_per_pixel(uint32_t fourcc)
+{
+	return fourcc == DRM_FORMAT_RGB565 ? 2 : 4;
+}
+
+static int open_udmabuf(void)
+{
+	static int dev = -1;
+
+	if (dev < 0)
+		dev = open("/dev/udmabuf", O_RDWR | O_CLOEXEC);
+	return dev;
+}
+
+/* A dma-buf of those pages of a memfd that have the image, which then begins at
+ * another offset. Stock drivers only take memfds that are sealed. */
+static int share_memfd(struct image *image)
+{
+	uint64_t start = image->offset & ~(PAGE - 1);
+	uint64_t end = image->offset + (uint64_t)image->stride * image->height;
+	struct udmabuf_create_item item = {
+		.memfd = image->fd,
+		.offset = start,
+		.size = (end - start + PAGE - 1) & ~(PAGE - 1),
+	};
+	struct udmabuf_create_ext create = {
+		.flags = UDMABUF_FLAGS_CLOEXEC | UDMABUF_FLAGS_UNSEALED,
+		.count = 1,
+		.items = (uintptr_t)&item,
+	};
+	struct udmabuf_create stock = {
+		.memfd = image->fd,
+		.flags = UDMABUF_FLAGS_CLOEXEC,
+		.offset = item.offset,
+		.size = item.size,
+	};
+	int dev = open_udmabuf();
+
+	image->offset -= start;
+	if (dev < 0)
+		return -1;
+	if (!ioctl(dev, UDMABUF_CREATE_EXT, &create))
+		return create.fd;
+	return errno == ENOTTY ? ioctl(dev, UDMABUF_CREATE, &stock) : -1;
+}
+
+static void on_created(void *data, struct zwp_linux_buffer_params_v1 *params,
+		       struct wl_buffer *buffer)
+{
+	*(struct wl_buffer **)data = buffer;
+	zwp_linux_buffer_params_v1_destroy(params);
+}
+
+static void on_failed(void *data, struct zwp_linux_buffer_params_v1 *params)
+{
+	die("the compositor does not take the guest's framebuffer: it was told about it "
+	    "by linux-dmabuf, with DRM_FORMAT_MOD_LINEAR");
+}
+
+static const struct zwp_linux_buffer_params_v1_listener params_listener = {
+	.created	= on_created,
+	.failed		= on_failed,
+};
+
+static struct wl_buffer *import(const struct image *image)
+{
+	struct zwp_linux_buffer_params_v1 *params;
+	struct wl_buffer *buffer = NULL;
+
+	params = zwp_linux_dmabuf_v1_create_params(window.dmabuf);
+	zwp_linux_buffer_params_v1_add_listener(params, &params_listener, &buffer);
+	zwp_linux_buffer_params_v1_add(params, image->fd, 0, image->offset,
+				       image->stride, DRM_FORMAT_MOD_LINEAR >> 32,
+				       DRM_FORMAT_MOD_LINEAR & UINT32_MAX);
+	zwp_linux_buffer_params_v1_create(params, image->width, image->height,
+					  image->fourcc, image->bottom_up ?
+					  ZWP_LINUX_BUFFER_PARAMS_V1_FLAGS_Y_INVERT : 0);
+	while (!buffer)
+		if (wl_display_dispatch(window.display) < 0)
+			die("the compositor closed the connection");
+	return buffer;
+}
+
+static bool is_same(const struct kept *entry, const struct image *image,
+		    const struct stat *st)
+{
+	return entry->buffer && entry->ino == st->st_ino && entry->dev == st->st_dev &&
+	       entry->image.offset == image->offset &&
+	       entry->image.width == image->width &&
+	       entry->image.height == image->height &&
+	       entry->image.stride == image->stride &&
+	       entry->image.fourcc == image->fourcc &&
+	       entry->image.bottom_up == image->bottom_up;
+}
+
+static void drop(struct kept *entry)
+{
+	if (!entry->buffer)
+		return;
+	wl_buffer_destroy(entry->buffer);
+	close(entry->image.fd);
+	entry->buffer = NULL;
+}
+
+/* The entry that has it, or one that is free. */
+static struct kept *find(const struct image *image, const struct stat *st)
+{
+	struct kept *oldest = &kept[0];
+
+	for (struct kept *entry = kept; entry < kept + KEPT; entry++) {
+		if (is_same(entry, image, st))
+			return entry;
+		if (!entry->buffer || (oldest->buffer && entry->used < oldest->used))
+			oldest = entry;
+	}
+	drop(oldest);
+	return oldest;
+}
+
+static bool is_sound(const struct image *image)
+{
+	return image->width && image->height && image->width <= INT16_MAX &&
+	       image->height <= INT16_MAX &&
+	       image->stride / bytes_per_pixel(image->fourcc) >= image->width;
+}
+
+void scanout_show(const struct image *image)
+{
+	static unsigned long counter;
+	struct kept *entry;
+	struct stat st;
+
+	if (!image->fourcc || !is_sound(image)) {
+		note("screen %ux%u of a format that is not known", image->width,
+		     image->height);
+		return;
+	}
+	if (fstat(image->fd, &st))
+		die("what QEMU shows cannot be looked at: %m");
+
+	entry = find(image, &st);
+	if (!entry->buffer) {
+		struct image shared = *image;
+		bool memfd = fcntl(image->fd, F_GET_SEALS) >= 0;
+
+		shared.fd = memfd ? share_memfd(&shared) :
+				    fcntl(image->fd, F_DUPFD_CLOEXEC, 0);
+		if (shared.fd < 0)
+			die("cannot make a dma-buf of what QEMU shows: %m");
+		entry->buffer = import(&shared);
+		entry->image = *image;
+		entry->image.fd = shared.fd;
+		entry->dev = st.st_dev;
+		entry->ino = st.st_ino;
+		fstat(shared.fd, &st);
+		note("screen %ux%u, %s, inode %lu", image->width, image->height,
+		     memfd ? "dma-buf of a memfd" : "dma-buf", (unsigned long)st.st_ino);
+	}
+	entry->used = ++counter;
+	window_show(entry->buffer, image->width, image->height);
+}
+
+void scanout_update(int x, int y, int width, int height)
+{
+	note("update %dx%d at %d,%d", width, height, x, y);
+	window_damage(x, y, width, height);
+}
+
+static void drop_copy(void)
+{
+	if (copy.image.fd < 0)
+		return;
+	munmap(copy.pixels, copy.size);
+	close(copy.image.fd);
+	copy.image.fd = -1;
+}
+
+static void new_copy(const struct image *image)
+{
+	drop_copy();
+	copy.image = *image;
+	copy.size = ((size_t)image->stride * image->height + PAGE - 1) & ~(PAGE - 1);
+	copy.image.fd = memfd_create("guest-viewer", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+	if (copy.image.fd < 0 || ftruncate(copy.image.fd, copy.size) ||
+	    fcntl(copy.image.fd, F_ADD_SEALS, F_SEAL_SHRINK))
+		die("cannot make a memfd: %m");
+	copy.pixels = mmap(NULL, copy.size, PROT_READ | PROT_WRITE, MAP_SHARED,
+			   copy.image.fd, 0);
+	if (copy.pixels == MAP_FAILED)
+		die("cannot map a memfd: %m");
+}
+
+void scanout_show_data(const struct image *image, const void *data, size_t size)
+{
+	if (!image->fourcc || !is_sound(image) ||
+	    size < (size_t)image->stride * image->height) {
+		note("screen %ux%u by D-Bus that is not understood", image->width,
+		     image->height);
+		return;
+	}
+	note("screen %ux%u, copied by D-Bus", image->width, image->height);
+	new_copy(image);
+	memcpy(copy.pixels, data, (size_t)image->stride * image->height);
+	scanout_show(&copy.image);
+}
+
+void scanout_update_data(int x, int y, int width, int height, uint32_t stride,
+			 const void *data, size_t size)
+{
+	const struct image *image = &copy.image;
+	unsigned int bytes = bytes_per_pixel(image->fourcc);
+
+	if (image->fd < 0 || x < 0 || y < 0 || width <= 0 || height <= 0 ||
+	    (unsigned int)x + width > image->width ||
+	    (unsigned int)y + height > image->height ||
+	    size < (size_t)stride * (height - 1) + (size_t)width * bytes)
+		return;
+	for (int i = 0; i < height; i++)
+		memcpy(copy.pixels + (size_t)(y + i) * image->stride + (size_t)x * bytes,
+		       (const uint8_t *)data + (size_t)i * stride, (size_t)width * bytes);
+	scanout_update(x, y, width, height);
+}
+
+/* What was shown is the guest's again. */
+void scanout_disable(void)
+{
+	note("disabled");
+	window_show(NULL, 0, 0);
+	for (struct kept *entry = kept; entry < kept + KEPT; entry++)
+		drop(entry);
+	drop_copy();
+}

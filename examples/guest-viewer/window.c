@@ -1,0 +1,211 @@
+// SPDX-License-Identifier: MIT
+/* The connection to the compositor, and a window that has the size of its buffer. */
+
+#define _GNU_SOURCE		/* memfd_create */
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "linux-dmabuf-v1-client-protocol.h"
+#include "viewer.h"
+#include "xdg-shell-client-protocol.h"
+
+struct window window;
+
+static struct wl_compositor *compositor;
+static struct xdg_wm_base *wm_base;
+static struct wl_seat *seat;
+static struct wl_surface *surface;
+static struct xdg_toplevel *toplevel;
+static struct wl_buffer *shown, *black;
+static int width, height;		/* pixels */
+static bool configured;
+
+static _Noreturn void die_disconnected(void)
+{
+	const struct wl_interface *interface = NULL;
+	uint32_t id, code;
+
+	code = wl_display_get_protocol_error(window.display, &interface, &id);
+	if (interface)
+		die("the compositor complains: error %u of %s", code, interface->name);
+	die("the compositor closed the connection");
+}
+
+static void wm_base_ping(void *data, struct xdg_wm_base *base, uint32_t serial)
+{
+	xdg_wm_base_pong(base, serial);
+}
+
+static const struct xdg_wm_base_listener wm_base_listener = {
+	.ping = wm_base_ping,
+};
+
+static void on_global(void *data, struct wl_registry *registry, uint32_t name,
+		      const char *interface, uint32_t version)
+{
+	if (!strcmp(interface, wl_compositor_interface.name) && version >= 4) {
+		compositor = wl_registry_bind(registry, name, &wl_compositor_interface, 4);
+	} else if (!strcmp(interface, wl_shm_interface.name)) {
+		window.shm = wl_registry_bind(registry, name, &wl_shm_interface, 1);
+	} else if (!strcmp(interface, wl_seat_interface.name) && !seat) {
+		seat = wl_registry_bind(registry, name, &wl_seat_interface, 1);
+	} else if (!strcmp(interface, zwp_linux_dmabuf_v1_interface.name) &&
+		   version >= 3) {
+		window.dmabuf = wl_registry_bind(registry, name,
+						 &zwp_linux_dmabuf_v1_interface, 3);
+	} else if (!strcmp(interface, xdg_wm_base_interface.name)) {
+		wm_base = wl_registry_bind(registry, name, &xdg_wm_base_interface, 1);
+		xdg_wm_base_add_listener(wm_base, &wm_base_listener, NULL);
+	}
+}
+
+static void on_global_remove(void *data, struct wl_registry *registry, uint32_t name)
+{
+}
+
+static const struct wl_registry_listener registry_listener = {
+	.global		= on_global,
+	.global_remove	= on_global_remove,
+};
+
+static void on_configure(void *data, struct xdg_surface *xdg_surface, uint32_t serial)
+{
+	xdg_surface_ack_configure(xdg_surface, serial);
+	configured = true;
+}
+
+static const struct xdg_surface_listener xdg_surface_listener = {
+	.configure = on_configure,
+};
+
+/* The guest's screen has the size that it has. */
+static void on_toplevel_configure(void *data, struct xdg_toplevel *top, int32_t w,
+				  int32_t h, struct wl_array *states)
+{
+}
+
+static void on_close(void *data, struct xdg_toplevel *top)
+{
+	window.closed = true;
+}
+
+static const struct xdg_toplevel_listener toplevel_listener = {
+	.configure	= on_toplevel_configure,
+	.close		= on_close,
+};
+
+static int on_readable(sd_event_source *source, int fd, uint32_t events, void *data)
+{
+	if (wl_display_dispatch(window.display) < 0)
+		die_disconnected();
+	return 0;
+}
+
+/* To be called before each wait. */
+void window_dispatch(void)
+{
+	if (wl_display_dispatch_pending(window.display) < 0)
+		die_disconnected();
+	wl_display_flush(window.display);
+}
+
+void window_open(sd_event *event, const char *title)
+{
+	struct xdg_surface *xdg_surface;
+	struct wl_registry *registry;
+
+	window.display = wl_display_connect(NULL);
+	if (!window.display)
+		die("no Wayland compositor (WAYLAND_DISPLAY, XDG_RUNTIME_DIR): %m");
+	registry = wl_display_get_registry(window.display);
+	wl_registry_add_listener(registry, &registry_listener, NULL);
+	if (wl_display_roundtrip(window.display) < 0)
+		die_disconnected();
+	if (!compositor || !wm_base || !window.shm || !window.dmabuf)
+		die("the compositor has no %s", !compositor ? "wl_compositor version 4" :
+		    !wm_base ? "xdg_wm_base" : !window.shm ? "wl_shm" :
+		    "zwp_linux_dmabuf_v1 version 3");
+
+	surface = wl_compositor_create_surface(compositor);
+	xdg_surface = xdg_wm_base_get_xdg_surface(wm_base, surface);
+	xdg_surface_add_listener(xdg_surface, &xdg_surface_listener, NULL);
+	toplevel = xdg_surface_get_toplevel(xdg_surface);
+	xdg_toplevel_add_listener(toplevel, &toplevel_listener, NULL);
+	xdg_toplevel_set_title(toplevel, title);
+	xdg_toplevel_set_app_id(toplevel, "guest-viewer");
+	wl_surface_commit(surface);
+	while (!configured)
+		if (wl_display_dispatch(window.display) < 0)
+			die_disconnected();
+	if (sd_event_add_io(event, NULL, wl_display_get_fd(window.display), EPOLLIN,
+			    on_readable, NULL) < 0)
+		die("cannot wait for the compositor");
+}
+
+void window_listen_input(struct console *console)
+{
+	if (seat)
+		input_listen(seat, console);
+}
+
+/* As large as what was shown last; the pool is gone once the buffer is. */
+static struct wl_buffer *new_black(void)
+{
+	int stride = width * 4, size = stride * height;
+	int fd = memfd_create("guest-viewer", MFD_CLOEXEC);
+	struct wl_shm_pool *pool;
+	struct wl_buffer *buffer;
+
+	if (fd < 0 || ftruncate(fd, size))
+		die("cannot make a memfd: %m");
+	pool = wl_shm_create_pool(window.shm, fd, size);
+	buffer = wl_shm_pool_create_buffer(pool, 0, width, height, stride,
+					   WL_SHM_FORMAT_XRGB8888);
+	wl_shm_pool_destroy(pool);
+	close(fd);
+	return buffer;
+}
+
+static void resize(int w, int h)
+{
+	struct wl_region *opaque;
+
+	if (w == width && h == height)
+		return;
+	width = w;
+	height = h;
+	xdg_toplevel_set_min_size(toplevel, w, h);
+	xdg_toplevel_set_max_size(toplevel, w, h);
+	opaque = wl_compositor_create_region(compositor);
+	wl_region_add(opaque, 0, 0, w, h);
+	wl_surface_set_opaque_region(surface, opaque);
+	wl_region_destroy(opaque);
+}
+
+/* Without a buffer the window gets black. */
+void window_show(struct wl_buffer *buffer, int w, int h)
+{
+	struct wl_buffer *old = black;
+
+	black = NULL;
+	if (buffer)
+		resize(w, h);
+	else if (width)
+		buffer = black = new_black();
+	shown = buffer;
+	window_damage(0, 0, INT32_MAX, INT32_MAX);
+	if (old)
+		wl_buffer_destroy(old);
+}
+
+/* The compositor reads the pixels where they are; it is told when to do so again. */
+void window_damage(int x, int y, int w, int h)
+{
+	if (!shown)
+		return;
+	wl_surface_attach(surface, shown, 0, 0);
+	wl_surface_damage_buffer(surface, x, y, w, h);
+	wl_surface_commit(surface);
+}
