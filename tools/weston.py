@@ -2,12 +2,15 @@
 """Weston without a screen, for programs that are to be seen at work in a guest, and
 what dma-bufs a process has open."""
 
+import contextlib
 import os
 import re
 import select
+import shutil
 import socket
 import subprocess
 import sys
+import tempfile
 
 
 def wait_readable(file, process, what):
@@ -28,12 +31,25 @@ def dmabufs(pid):
     folder = f"/proc/{pid}"
     found = set()
     for fd in os.listdir(f"{folder}/fd"):
-        if os.readlink(f"{folder}/fd/{fd}").startswith("/dmabuf:"):
-            with open(f"{folder}/fdinfo/{fd}") as info:
-                said = dict(re.findall(r"^(\w+):\s*(.*)$", info.read(), re.M))
-            found.add((os.stat(f"{folder}/fd/{fd}").st_ino,
-                       said.get("exp_name"), int(said.get("size", 0))))
+        # It may be closed meanwhile.
+        with contextlib.suppress(FileNotFoundError):
+            if os.readlink(f"{folder}/fd/{fd}").startswith("/dmabuf:"):
+                with open(f"{folder}/fdinfo/{fd}") as info:
+                    said = dict(re.findall(r"^(\w+):\s*(.*)$", info.read(), re.M))
+                found.add((os.stat(f"{folder}/fd/{fd}").st_ino,
+                           said.get("exp_name"), int(said.get("size", 0))))
     return sorted(found)
+
+
+def screenshot(target):
+    """Of the compositor that WAYLAND_DISPLAY names, as a PNG."""
+    with tempfile.TemporaryDirectory() as folder:
+        made = subprocess.run(["weston-screenshooter"], cwd=folder)
+        pictures = os.listdir(folder)
+        if made.returncode or len(pictures) != 1:
+            sys.exit("no screenshot: weston-screenshooter ended with status "
+                     f"{made.returncode}")
+        shutil.copyfile(os.path.join(folder, pictures[0]), target)
 
 
 class Weston:
