@@ -1,0 +1,134 @@
+// SPDX-License-Identifier: MIT
+/*
+ * Asking a compositor what it can import. A buffer that is wanted at once, without
+ * asking, is a protocol error if it cannot be imported, and ends the program. So small
+ * ones are tried here, by requests that can fail: of each format that the compositor
+ * says it takes, and with rows and pixels at addresses that suit a GPU less and less.
+ */
+
+#define _GNU_SOURCE		/* memfd_create */
+#include <drm_fourcc.h>
+#include <errno.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "linux-dmabuf-v1-client-protocol.h"
+#include "shm-zerocopy.h"
+
+#define SIDE 32			/* pixels */
+#define STRIDE (SIDE * 8)	/* bytes: room for the widest pixels */
+
+/* Powers of two from 4 bytes on; all GPUs that we know of are content with the last. */
+#define NALIGNS 7
+#define ALIGN(i) (4u << (i))
+/* Where none of them will do. */
+#define PAGE_ALIGN 4096
+
+/* Room for rows and pixels at the worst places. */
+#define SIZE (SIDE * (STRIDE + ALIGN(NALIGNS - 1)) + ALIGN(NALIGNS - 1))
+
+struct attempt {
+	struct zwp_linux_buffer_params_v1 *params;
+	bool created;
+};
+
+static void params_created(void *data, struct zwp_linux_buffer_params_v1 *params,
+			   struct wl_buffer *buffer)
+{
+	struct attempt *attempt = data;
+
+	attempt->created = true;
+	wl_buffer_destroy(buffer);
+}
+
+static void params_failed(void *data, struct zwp_linux_buffer_params_v1 *params)
+{
+}
+
+static const struct zwp_linux_buffer_params_v1_listener params_listener = {
+	.created	= params_created,
+	.failed		= params_failed,
+};
+
+static void try(struct attempt *attempt, const struct display *display, int dmabuf,
+		uint32_t fourcc, uint32_t stride, uint32_t offset)
+{
+	attempt->params = zwp_linux_dmabuf_v1_create_params(display->dmabuf);
+	if (!attempt->params)
+		return;
+	zwp_linux_buffer_params_v1_add_listener(attempt->params, &params_listener,
+						attempt);
+	zwp_linux_buffer_params_v1_add(attempt->params, dmabuf, 0, offset, stride,
+				       DRM_FORMAT_MOD_LINEAR >> 32,
+				       DRM_FORMAT_MOD_LINEAR & UINT32_MAX);
+	zwp_linux_buffer_params_v1_create(attempt->params, SIDE, SIDE, fourcc, 0);
+}
+
+static bool has_succeeded(const struct attempt *attempt)
+{
+	if (attempt->params)
+		zwp_linux_buffer_params_v1_destroy(attempt->params);
+	return attempt->created;
+}
+
+/* The least alignment that will do, and so will all above it. */
+static uint32_t least_align(const struct attempt *attempts)
+{
+	uint32_t least = PAGE_ALIGN;
+	bool good = true;
+
+	for (int i = NALIGNS - 1; i >= 0; i--) {
+		good = has_succeeded(&attempts[i]) && good;
+		if (good)
+			least = ALIGN(i);
+	}
+	return least;
+}
+
+static int create_dmabuf(void)
+{
+	int dmabuf, memfd = memfd_create("wl-zerocopy", MFD_CLOEXEC);
+
+	if (memfd < 0)
+		return -errno;
+	dmabuf = ftruncate(memfd, SIZE) ? -errno : udmabuf_create(memfd, 0, SIZE);
+	close(memfd);
+	return dmabuf;
+}
+
+void probe(struct display *display, uint32_t offered)
+{
+	struct attempt formats[32] = { 0 };
+	struct attempt strides[NALIGNS] = { 0 }, offsets[NALIGNS] = { 0 };
+	int dmabuf = create_dmabuf();
+
+	if (dmabuf < 0) {
+		say("udmabuf refuses %d bytes: %s", SIZE, strerror(-dmabuf));
+		return;
+	}
+	for (int i = 0; i < 32; i++)
+		if (offered & 1u << i)
+			try(&formats[i], display, dmabuf, format_fourcc(i), STRIDE, 0);
+	/* Which other formats do not change. */
+	for (int i = 0; i < NALIGNS && offered & 1u << FORMAT_XRGB8888; i++) {
+		try(&strides[i], display, dmabuf, DRM_FORMAT_XRGB8888,
+		    STRIDE + ALIGN(i), 0);
+		try(&offsets[i], display, dmabuf, DRM_FORMAT_XRGB8888, STRIDE,
+		    ALIGN(i));
+	}
+	wl_display_roundtrip_queue(display->wl_display, display->queue);
+
+	for (int i = 0; i < 32; i++) {
+		if (!has_succeeded(&formats[i]))
+			continue;
+		display->formats |= 1u << i;
+		say("the compositor imports %s",
+		    fourcc_name(format_fourcc(i)).name);
+	}
+	display->stride_align = least_align(strides);
+	display->offset_align = least_align(offsets);
+	say("strides and offsets that are multiples of %u and %u bytes",
+	    display->stride_align, display->offset_align);
+	close(dmabuf);
+}
