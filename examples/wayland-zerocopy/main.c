@@ -25,7 +25,7 @@ struct options {
 	int width, height;
 	unsigned int frames;
 	const struct format *format;
-	bool shm, huge, hold;
+	bool shm, huge, hold, fullscreen;
 };
 
 _Noreturn void die(enum status status, const char *message, ...)
@@ -53,6 +53,7 @@ static void print_help(void)
 	     "  --format NAME  XRGB8888 (the default), ARGB8888, XBGR8888, ABGR8888, RGB565\n"
 	     "  --huge         take the memory from hugetlb pages\n"
 	     "  --shm          share it by wl_shm instead of udmabuf\n"
+	     "  --fullscreen   fill the screen; --size is to be that of the screen\n"
 	     "  --hold         after the last frame keep it on screen while standard input is\n"
 	     "                 open; each line, a colour RRGGBB, fills a rectangle in it, of\n"
 	     "                 which the compositor is told nothing\n"
@@ -106,6 +107,7 @@ static void parse_options(int argc, char **argv, struct options *options)
 		{ "format", required_argument, NULL, 'f' },
 		{ "huge", no_argument, NULL, 'H' },
 		{ "shm", no_argument, NULL, 'm' },
+		{ "fullscreen", no_argument, NULL, 'F' },
 		{ "hold", no_argument, NULL, 'o' },
 		{ "help", no_argument, NULL, 'h' },
 		{ 0 }
@@ -136,6 +138,9 @@ static void parse_options(int argc, char **argv, struct options *options)
 			break;
 		case 'm':
 			options->shm = true;
+			break;
+		case 'F':
+			options->fullscreen = true;
 			break;
 		case 'o':
 			options->hold = true;
@@ -202,7 +207,7 @@ static struct buffer *animate(struct pool *pool, struct window *window,
 }
 
 static void report(const struct options *options, const struct pool *pool,
-		   const struct cost *cost)
+		   const struct cost *cost, const struct feedback *feedback)
 {
 	double to_ms = 1000.0 / cost->frames;
 
@@ -219,6 +224,11 @@ static void report(const struct options *options, const struct pool *pool,
 		       cost->compositor_cpu * to_ms, cost->compositor);
 	else
 		printf("compositor CPU   unknown (its process cannot be seen)\n");
+	if (feedback->presentation)
+		printf("scanned out      %u of %u frames presented\n",
+		       feedback->scanned_out, feedback->presented);
+	else
+		printf("scanned out      unknown (the compositor does not tell)\n");
 	for (int i = 0; i < 2; i++) {
 		struct stat st;
 
@@ -300,10 +310,12 @@ int main(int argc, char **argv)
 		pool_share_udmabuf(&pool, &window);
 	draw_prepare(&pool);
 
+	window.fullscreen = options.fullscreen;
 	window_open(&window, options.shm ? "wl_shm" : "udmabuf",
 		    pool.width, pool.height);
 	shown = animate(&pool, &window, options.frames, &cost);
-	report(&options, &pool, &cost);
+	window_settle(&window);
+	report(&options, &pool, &cost, &window.feedback);
 	if (options.hold)
 		hold(&pool, &window, shown);
 

@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "linux-dmabuf-v1-client-protocol.h"
+#include "presentation-time-client-protocol.h"
 #include "xdg-shell-client-protocol.h"
 #include "zerocopy.h"
 
@@ -80,6 +81,12 @@ void window_roundtrip(struct window *window)
 		die_disconnected(window->display);
 }
 
+void window_settle(struct window *window)
+{
+	while (window->feedback.pending && !window->closed)
+		window_wait(window, -1);
+}
+
 static void wm_base_ping(void *data, struct xdg_wm_base *wm_base, uint32_t serial)
 {
 	xdg_wm_base_pong(wm_base, serial);
@@ -118,6 +125,9 @@ static void registry_global(void *data, struct wl_registry *registry,
 		window->wm_base = wl_registry_bind(registry, name,
 						   &xdg_wm_base_interface, 1);
 		xdg_wm_base_add_listener(window->wm_base, &wm_base_listener, NULL);
+	} else if (!strcmp(interface, wp_presentation_interface.name)) {
+		window->feedback.presentation =
+			wl_registry_bind(registry, name, &wp_presentation_interface, 1);
 	}
 }
 
@@ -224,6 +234,8 @@ void window_open(struct window *window, const char *title, int width, int height
 	xdg_toplevel_set_app_id(toplevel, "wayland-zerocopy");
 	xdg_toplevel_set_min_size(toplevel, width, height);
 	xdg_toplevel_set_max_size(toplevel, width, height);
+	if (window->fullscreen)
+		xdg_toplevel_set_fullscreen(toplevel, NULL);
 
 	opaque = wl_compositor_create_region(window->compositor);
 	wl_region_add(opaque, 0, 0, width, height);
@@ -263,6 +275,7 @@ static void show_on(struct window *window, struct wl_surface *surface,
 
 void window_show(struct window *window, struct buffer *buffer)
 {
+	feedback_ask(&window->feedback, window->surface);
 	show_on(window, window->surface, buffer);
 }
 

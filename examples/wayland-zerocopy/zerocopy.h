@@ -55,6 +55,19 @@ struct zwp_linux_dmabuf_v1;
 void format_listen_shm(struct wl_shm *shm);
 void format_listen_dmabuf(struct zwp_linux_dmabuf_v1 *dmabuf);
 
+/* feedback.c: how frames got on the screen */
+
+struct wp_presentation;
+
+struct feedback {
+	struct wp_presentation *presentation;	/* NULL: nobody tells */
+	unsigned int presented, pending;	/* frames */
+	unsigned int scanned_out;		/* of those presented */
+};
+
+/* For the frame that is committed next. */
+void feedback_ask(struct feedback *count, struct wl_surface *surface);
+
 /* window.c: the connection, and a window on it */
 
 struct window {
@@ -64,11 +77,13 @@ struct window {
 	struct wl_shm *shm;
 	struct zwp_linux_dmabuf_v1 *dmabuf;
 	struct xdg_wm_base *wm_base;
+	struct feedback feedback;
 
 	int width, height;		/* pixels */
 	struct wl_surface *surface;
 	struct wl_surface *cover;	/* on top of it, at times */
 	struct wl_subsurface *subsurface;
+	bool fullscreen;
 	bool configured;
 	bool frame_due;			/* the compositor wants to see a frame */
 	bool closed;
@@ -85,6 +100,8 @@ void window_uncover(struct window *window);
 /* Waits for the compositor, and returns true if fd (-1: none) became readable. */
 bool window_wait(struct window *window, int fd);
 void window_roundtrip(struct window *window);
+/* Waits until it is known how each frame got on the screen. */
+void window_settle(struct window *window);
 
 /* buffer.c: two frames in one memfd, and the wl_buffers made of them */
 
