@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0
-"""Weston without a screen, for programs that are to be seen at work in a guest, and
-what dma-bufs a process has open."""
+"""Weston, without a screen or on one that exists only in the kernel, for programs
+that are to be seen at work in a guest; and what dma-bufs a process has open."""
 
 import contextlib
 import os
@@ -53,25 +53,36 @@ def screenshot(target):
 
 
 class Weston:
-    """Weston with one output, no screen, and the GL renderer on llvmpipe. Its
-    files are made in the current folder, its socket in XDG_RUNTIME_DIR."""
+    """Weston with one output, on no screen or on that of a DRM device (card0), and
+    the GL renderer on llvmpipe. Its files are made in the current folder, its socket
+    in XDG_RUNTIME_DIR."""
 
-    def __init__(self, width, height, log, **environment):
+    def __init__(self, width, height, log, card=None, **environment):
         self.name = f"pinfold-{height}"
         notify = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         notify.bind(os.path.abspath(f"ready-{height}"))
         environment = dict(
             os.environ, NOTIFY_SOCKET=notify.getsockname(),
             LIBGL_ALWAYS_SOFTWARE="1", **environment)
-        with open(log, "w") as output:
+        if card:
+            # as root, without a daemon that hands out devices
+            environment["LIBSEAT_BACKEND"] = "noop"
+            with open(f"weston-{height}.ini", "w") as config:
+                config.write(f"[output]\nname=Virtual-1\nmode={width}x{height}\n")
+            output = ["--backend=drm", f"--drm-device={card}", "--idle-time=0",
+                      "--continue-without-input",
+                      f"--config={os.path.abspath(config.name)}"]
+        else:
+            output = ["--backend=headless", "--no-config", f"--width={width}",
+                      f"--height={height}"]
+        with open(log, "w") as messages:
             self.process = subprocess.Popen(
-                ["weston", "--no-config", "--backend=headless",
-                 "--renderer=gl", "--shell=kiosk", f"--width={width}",
-                 f"--height={height}", f"--socket={self.name}",
+                ["weston", *output, "--renderer=gl", "--shell=kiosk",
+                 f"--socket={self.name}",
                  "--modules=systemd-notify.so",
                  # lets any client take screenshots
                  "--debug"],
-                env=environment, stdout=output, stderr=output)
+                env=environment, stdout=messages, stderr=messages)
         wait_readable(notify, self.process, f"Weston (see {log})")
 
     def __enter__(self):
