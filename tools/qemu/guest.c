@@ -1,0 +1,205 @@
+// SPDX-License-Identifier: MIT
+/*
+ * The only program of the virtual machine that QEMU is tried with: shows pictures by
+ * DRM, and does what it is told on the serial line, answering each line with one.
+ *
+ *   show	a new frame, of the size of the screen, instead of the last one
+ *   draw N	picture N in it
+ *   fragment	nearly all pages that are left free have no free neighbour
+ */
+#include <drm.h>
+#include <drm_fourcc.h>
+#include <drm_mode.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdarg.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define PAGE		4096UL
+#define PAGE_PIXELS	(PAGE / 4)
+
+/*
+ * KiB that stay free besides, since the kernel needs some; where there are large
+ * pieces, a frame gets those first.
+ */
+#define RESERVE		(4 << 10)
+
+struct frame {
+	uint32_t handle, fb;
+	uint32_t *pixels;
+	size_t size;			/* bytes */
+};
+
+static int card;
+static uint32_t connector, crtc;
+static struct drm_mode_modeinfo mode;
+
+/* The kernel panics, and QEMU ends. */
+static _Noreturn void fail(const char *what)
+{
+	printf("failed: %s: %s\n", what, strerror(errno));
+	exit(1);
+}
+
+static void drm(unsigned long request, void *argument, const char *what)
+{
+	if (ioctl(card, request, argument))
+		fail(what);
+}
+
+static void find_screen(void)
+{
+	struct drm_mode_card_res resources = {
+		.crtc_id_ptr = (uintptr_t)&crtc, .count_crtcs = 1,
+		.connector_id_ptr = (uintptr_t)&connector, .count_connectors = 1,
+	};
+	struct drm_mode_modeinfo modes[64];
+	struct drm_mode_get_connector got = { 0 };
+
+	card = open("/dev/dri/card0", O_RDWR);
+	if (card < 0)
+		fail("/dev/dri/card0");
+	drm(DRM_IOCTL_MODE_GETRESOURCES, &resources, "GETRESOURCES");
+	got.connector_id = connector;
+	drm(DRM_IOCTL_MODE_GETCONNECTOR, &got, "GETCONNECTOR");
+	if (!got.count_modes || got.count_modes > 64)
+		fail("modes");
+	got.count_props = 0;
+	got.count_encoders = 0;
+	got.modes_ptr = (uintptr_t)modes;
+	drm(DRM_IOCTL_MODE_GETCONNECTOR, &got, "GETCONNECTOR");
+	mode = modes[0];
+	for (uint32_t i = 0; i < got.count_modes; i++)
+		if (modes[i].type & DRM_MODE_TYPE_PREFERRED)
+			mode = modes[i];
+}
+
+static struct frame make_frame(void)
+{
+	struct drm_mode_create_dumb dumb = {
+		.width = mode.hdisplay, .height = mode.vdisplay, .bpp = 32,
+	};
+	struct drm_mode_fb_cmd2 fb = {
+		.width = mode.hdisplay, .height = mode.vdisplay,
+		.pixel_format = DRM_FORMAT_XRGB8888,
+	};
+	struct drm_mode_map_dumb map = { 0 };
+	struct frame frame;
+
+	drm(DRM_IOCTL_MODE_CREATE_DUMB, &dumb, "CREATE_DUMB");
+	fb.handles[0] = dumb.handle;
+	fb.pitches[0] = dumb.pitch;
+	drm(DRM_IOCTL_MODE_ADDFB2, &fb, "ADDFB2");
+	map.handle = dumb.handle;
+	drm(DRM_IOCTL_MODE_MAP_DUMB, &map, "MAP_DUMB");
+	frame = (struct frame) {
+		.handle = dumb.handle, .fb = fb.fb_id, .size = dumb.size,
+	};
+	frame.pixels = mmap(NULL, frame.size, PROT_READ | PROT_WRITE, MAP_SHARED, card,
+			    map.offset);
+	if (frame.pixels == MAP_FAILED)
+		fail("mmap");
+	return frame;
+}
+
+static void remove_frame(struct frame *frame)
+{
+	struct drm_mode_destroy_dumb dumb = { .handle = frame->handle };
+
+	if (!frame->handle)
+		return;
+	munmap(frame->pixels, frame->size);
+	drm(DRM_IOCTL_MODE_RMFB, &frame->fb, "RMFB");
+	drm(DRM_IOCTL_MODE_DESTROY_DUMB, &dumb, "DESTROY_DUMB");
+}
+
+/* Each page has its number in red and green, and no two neighbours are the same. */
+static void draw(struct frame *frame, uint32_t number)
+{
+	struct drm_mode_fb_dirty_cmd dirty = { .fb_id = frame->fb };
+
+	for (uint32_t page = 0; page < frame->size / PAGE; page++) {
+		uint32_t *pixel = frame->pixels + page * PAGE_PIXELS;
+
+		for (uint32_t i = 0; i < PAGE_PIXELS; i++)
+			pixel[i] = page << 8 | ((i + page + number) & 0xff);
+	}
+	drm(DRM_IOCTL_MODE_DIRTYFB, &dirty, "DIRTYFB");
+	printf("drawn %u\n", number);
+}
+
+static void show(struct frame *frame)
+{
+	struct drm_mode_crtc set = {
+		.set_connectors_ptr = (uintptr_t)&connector, .count_connectors = 1,
+		.crtc_id = crtc, .mode_valid = 1, .mode = mode,
+	};
+	struct frame old = *frame;
+
+	*frame = make_frame();
+	set.fb_id = frame->fb;
+	drm(DRM_IOCTL_MODE_SETCRTC, &set, "SETCRTC");
+	remove_frame(&old);
+	printf("shown %u %u\n", mode.hdisplay, mode.vdisplay);
+}
+
+static unsigned long free_kib(void)
+{
+	FILE *file = fopen("/proc/meminfo", "r");
+	unsigned long kib = 0;
+	char line[80];
+
+	while (file && fgets(line, sizeof(line), file))
+		if (sscanf(line, "MemFree: %lu", &kib) == 1)
+			break;
+	if (!kib)
+		fail("meminfo");
+	fclose(file);
+	return kib;
+}
+
+/* All but the reserve is taken, and every second page given back. */
+static void fragment(void)
+{
+	size_t size = (free_kib() - RESERVE) << 10;
+	char *mem = mmap(NULL, size, PROT_READ | PROT_WRITE,
+			 MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
+
+	if (mem == MAP_FAILED)
+		fail("mmap");
+	for (size_t at = 0; at < size; at += 2 * PAGE)
+		if (madvise(mem + at, PAGE, MADV_DONTNEED))
+			fail("madvise");
+	printf("fragmented %zu\n", size);
+}
+
+int main(void)
+{
+	struct frame frame = { 0 };
+	char line[80];
+
+	setvbuf(stdout, NULL, _IOLBF, 0);
+	mkdir("/proc", 0755);
+	if (mount("proc", "/proc", "proc", 0, NULL) ||
+	    mount("devtmpfs", "/dev", "devtmpfs", 0, NULL))
+		fail("mount");
+	find_screen();
+	puts("ready");
+	while (fgets(line, sizeof(line), stdin)) {
+		if (!strcmp(line, "show\n"))
+			show(&frame);
+		else if (!strcmp(line, "fragment\n"))
+			fragment();
+		else if (!strncmp(line, "draw ", 5))
+			draw(&frame, atoi(line + 5));
+	}
+	return 0;
+}
