@@ -87,7 +87,10 @@ static int on_scanout_map(sd_bus_message *message, void *data, sd_bus_error *err
 		return bad_message(error);
 	image.offset = offset;
 	image.fourcc = fourcc_of_pixman(format);
-	scanout_show(&image);
+	/* QEMU 10.0 sends its standard input for a blob resource. */
+	if (!scanout_show(&image))
+		return sd_bus_error_set_const(error, SD_BUS_ERROR_INVALID_ARGS,
+					      "neither a dma-buf nor a memfd");
 	return sd_bus_reply_method_return(message, NULL);
 }
 
@@ -161,7 +164,10 @@ static sd_bus *new_peer(int fd)
 	return bus;
 }
 
-/* Once QEMU has answered, it waits for us on the other connection. */
+/*
+ * Once QEMU has answered the last call, it waits for us on the other connection, and
+ * answers nothing meanwhile.
+ */
 struct console *console_open(int fd, sd_event *event)
 {
 	struct console *console = calloc(1, sizeof(*console));
@@ -172,6 +178,12 @@ struct console *console_open(int fd, sd_event *event)
 		die("cannot make a socket: %m");
 	console->bus = new_peer(fd);
 	check(sd_bus_start(console->bus), "D-Bus, with QEMU");
+	/* A guest without a mouse has no such property. */
+	sd_bus_get_property_trivial(console->bus, NULL, CONSOLE,
+				    "org.qemu.Display1.Mouse", "IsAbsolute", NULL,
+				    'b', &absolute);
+	console->relative = !absolute;
+	check(sd_bus_attach_event(console->bus, event, 0), "D-Bus");
 	if (sd_bus_call_method(console->bus, NULL, CONSOLE, "org.qemu.Display1.Console",
 			       "RegisterListener", &error, NULL, "h", pair[1]) < 0)
 		die("QEMU does not show its console: %s", error.message);
@@ -185,13 +197,6 @@ struct console *console_open(int fd, sd_event *event)
 				       map_vtable, console), "D-Bus");
 	check(sd_bus_start(console->listener), "D-Bus, for QEMU");
 	check(sd_bus_attach_event(console->listener, event, 0), "D-Bus");
-
-	/* A guest without a mouse has no such property. */
-	sd_bus_get_property_trivial(console->bus, NULL, CONSOLE,
-				    "org.qemu.Display1.Mouse", "IsAbsolute", NULL,
-				    'b', &absolute);
-	console->relative = !absolute;
-	check(sd_bus_attach_event(console->bus, event, 0), "D-Bus");
 	return console;
 }
 

@@ -8,12 +8,14 @@
 #include <drm/drm_fourcc.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/magic.h>
 #include <linux/udmabuf.h>
 #include <linux/udmabuf_ext.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 #include "linux-dmabuf-v1-client-protocol.h"
@@ -29,6 +31,9 @@ static struct kept {
 	ino_t ino;
 	unsigned long used;
 } kept[KEPT];
+
+static struct kept *shown;		/* what was last */
+static bool hidden;			/* the display is disabled */
 
 /* Pixels that came by D-Bus, for want of something better. */
 static struct {
@@ -59,6 +64,13 @@ uint32_t fourcc_of_pixman(uint32_t format)
 static unsigned int bytes_per_pixel(uint32_t fourcc)
 {
 	return fourcc == DRM_FORMAT_RGB565 ? 2 : 4;
+}
+
+static bool is_dmabuf(int fd)
+{
+	struct statfs fs;
+
+	return !fstatfs(fd, &fs) && fs.f_type == DMA_BUF_MAGIC;
 }
 
 static int open_udmabuf(void)
@@ -182,24 +194,27 @@ static bool is_sound(const struct image *image)
 	       image->stride / bytes_per_pixel(image->fourcc) >= image->width;
 }
 
-void scanout_show(const struct image *image)
+bool scanout_show(const struct image *image)
 {
 	static unsigned long counter;
 	struct kept *entry;
 	struct stat st;
+	bool memfd;
 
 	if (!image->fourcc || !is_sound(image)) {
 		note("screen %ux%u of a format that is not known", image->width,
 		     image->height);
-		return;
+		return false;
 	}
 	if (fstat(image->fd, &st))
 		die("what QEMU shows cannot be looked at: %m");
+	memfd = fcntl(image->fd, F_GET_SEALS) >= 0;
+	if (!memfd && !is_dmabuf(image->fd))
+		return false;
 
 	entry = find(image, &st);
 	if (!entry->buffer) {
 		struct image shared = *image;
-		bool memfd = fcntl(image->fd, F_GET_SEALS) >= 0;
 
 		shared.fd = memfd ? share_memfd(&shared) :
 				    fcntl(image->fd, F_DUPFD_CLOEXEC, 0);
@@ -215,12 +230,20 @@ void scanout_show(const struct image *image)
 		     memfd ? "dma-buf of a memfd" : "dma-buf", (unsigned long)st.st_ino);
 	}
 	entry->used = ++counter;
+	shown = entry;
+	hidden = false;
 	window_show(entry->buffer, image->width, image->height);
+	return true;
 }
 
+/* QEMU disables the display also when it lets go of an old frame, after a new one. */
 void scanout_update(int x, int y, int width, int height)
 {
 	note("update %dx%d at %d,%d", width, height, x, y);
+	if (hidden && shown) {
+		hidden = false;
+		window_show(shown->buffer, shown->image.width, shown->image.height);
+	}
 	window_damage(x, y, width, height);
 }
 
@@ -279,12 +302,13 @@ void scanout_update_data(int x, int y, int width, int height, uint32_t stride,
 	scanout_update(x, y, width, height);
 }
 
-/* What was shown is the guest's again. */
+/* Frames that are shown no more are the guest's again. */
 void scanout_disable(void)
 {
 	note("disabled");
+	hidden = true;
 	window_show(NULL, 0, 0);
 	for (struct kept *entry = kept; entry < kept + KEPT; entry++)
-		drop(entry);
-	drop_copy();
+		if (entry != shown)
+			drop(entry);
 }

@@ -41,7 +41,8 @@ struct image {
 	bool bottom_up;
 };
 
-void scanout_show(const struct image *image);
+/* Returns false if it is nothing that can be shown without a copy. */
+bool scanout_show(const struct image *image);
 void scanout_show_data(const struct image *image, const void *data, size_t size);
 void scanout_update(int x, int y, int width, int height);
 void scanout_update_data(int x, int y, int width, int height, uint32_t stride,

@@ -138,7 +138,7 @@ def build(release, stock):
     Returns the paths of the modules to load, in that order."""
     steps = [["make", "-C", part] for part in
              ("tools/vm", "igt-tests", "examples/wayland-zerocopy",
-              "examples/shm-zerocopy", "tools/clients")
+              "examples/shm-zerocopy", "examples/guest-viewer", "tools/clients")
              if os.path.exists(os.path.join(part, "Makefile"))]
     if not stock:
         steps.insert(0, ["make", "modules",

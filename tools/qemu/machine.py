@@ -1,0 +1,85 @@
+# SPDX-License-Identifier: MIT
+"""A virtual machine, in a guest with our modules, that shows what tools/qemu/guest.c is
+told to show, on a virtio-gpu with blob resources."""
+
+import json
+import os
+import socket
+
+from client import Client, Failure
+from weston import wait_readable
+
+BUILD = os.path.abspath("build/qemu")
+BUFFERS = "/sys/kernel/debug/udmabuf/buffers"
+
+PAGE = 4096
+PAGE_PIXELS = PAGE // 4
+MEMORY = 128			# MiB of the virtual machine
+
+
+def picture(number, count):
+    """What the guest draws, red, green and blue of each pixel: of its pages, so many,
+    each has its own number in it."""
+    blue = bytes(range(256)) * (PAGE_PIXELS // 256 + 1)
+    pages = []
+    for page in range(count):
+        start = (page + number) % 256
+        part = bytearray(3 * PAGE_PIXELS)
+        part[0::3] = bytes([page >> 8]) * PAGE_PIXELS
+        part[1::3] = bytes([page & 0xff]) * PAGE_PIXELS
+        part[2::3] = blue[start:start + PAGE_PIXELS]
+        pages.append(part)
+    return b"".join(pages)
+
+
+class Machine(Client):
+    """QEMU, with what the guest says on its serial line as standard output. Its sockets
+    are made in the current folder."""
+
+    def __init__(self, width, height, backend="", display=("none",)):
+        listener = socket.socket(socket.AF_UNIX)
+        listener.bind("qmp")
+        listener.listen()
+        super().__init__([
+            "qemu-system-x86_64", "-accel", "tcg", "-cpu", "max,erms=off,fsrm=off",
+            "-nodefaults", "-no-user-config", "-display", *display, "-no-reboot",
+            "-object", f"memory-backend-memfd,id=memory,size={MEMORY}M,share=on"
+            + backend, "-m", f"{MEMORY}M", "-machine", "q35,memory-backend=memory",
+            "-device", f"virtio-gpu-pci,blob=true,xres={width},yres={height}",
+            "-kernel", f"{BUILD}/vmlinuz", "-initrd", f"{BUILD}/initramfs",
+            "-append", "console=ttyS0 quiet panic=-1",
+            "-serial", "stdio", "-qmp", "unix:qmp"], "stdout", log=None)
+        wait_readable(listener, self.process, "QEMU")
+        self.control = listener.accept()[0].makefile("rw")
+        self.control.readline()
+        self.command("qmp_capabilities")
+
+    def command(self, name, **arguments):
+        """Of QEMU."""
+        json.dump({"execute": name, "arguments": arguments}, self.control)
+        self.control.flush()
+        while True:
+            answer = json.loads(self.control.readline())
+            if "error" in answer:
+                raise Failure(f"{name}: {answer['error']['desc']}")
+            if "return" in answer:
+                return
+
+    def tell(self, line, answer):
+        """To the guest."""
+        self.process.stdin.write(line + "\n")
+        self.process.stdin.flush()
+        self.wait_for(f"^{answer}$")
+
+    def buffers(self):
+        """Those that it made: inode, bytes, pages of each kind of folio."""
+        return [(int(line[0]), int(line[3]), line[4]) for line in self.lines()]
+
+    def buffers_of(self, name):
+        """Inodes of those that it made of a memfd of that name."""
+        return [int(line[0]) for line in self.lines() if line[-1] == name]
+
+    def lines(self):
+        with open(BUFFERS) as file:
+            lines = [line.split() for line in file][1:]
+        return [line for line in lines if line[1] == str(self.process.pid)]
