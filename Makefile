@@ -28,6 +28,10 @@ modules:	## build the kernel modules (KDIR=: kernel build folder, C=1: sparse)
 demo:		## show, in a VM, a Wayland client that is composited without a copy
 	tools/demo/run
 
+.PHONY: demo-guest
+demo-guest:	## show a virtual machine's screen in Weston, without a copy, in a VM
+	tools/demo/guest-viewer
+
 .PHONY: check
 check:		## run every test: sparse, checkpatch, IGT and Linux's own, on 6.12 in a VM
 	tools/check 6.12

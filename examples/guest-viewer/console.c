@@ -60,7 +60,10 @@ static int on_update(sd_bus_message *message, void *data, sd_bus_error *error)
 	return sd_bus_reply_method_return(message, NULL);
 }
 
-/* The modifier is that of memory that QEMU knows nothing about: it is linear. */
+/*
+ * The modifier is that of memory that QEMU knows nothing about: it is linear. Textures
+ * of OpenGL, whose first row is at the bottom, are what y0_top is for.
+ */
 static int on_scanout_dmabuf(sd_bus_message *message, void *data,
 			     sd_bus_error *error)
 {
@@ -72,7 +75,7 @@ static int on_scanout_dmabuf(sd_bus_message *message, void *data,
 				&image.height, &image.stride, &image.fourcc,
 				&modifier, &y0_top) < 0)
 		return bad_message(error);
-	image.bottom_up = !y0_top;
+	image.bottom_up = y0_top;
 	scanout_show(&image);
 	return sd_bus_reply_method_return(message, NULL);
 }

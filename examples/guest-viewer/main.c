@@ -54,7 +54,7 @@ static void print_help(void)
 	     "  --help\n"
 	     "\n"
 	     "QEMU runs with\n"
-	     "  -display dbus,p2p=yes -qmp unix:QMP-SOCKET,server=on,wait=off\n"
+	     "  -display dbus,p2p=yes,gl=on -qmp unix:QMP-SOCKET,server=on,wait=off\n"
 	     "  -object memory-backend-memfd,id=ram,size=4G,share=on\n"
 	     "  -machine q35,memory-backend=ram -device virtio-gpu-pci,blob=true\n"
 	     "Screens that are no dma-buf (the firmware's) are made one, or copied.\n"
