@@ -27,9 +27,9 @@ static const struct kind {
 } kinds[] = {
 	{ "shmem", SHMEM, NULL, NULL },
 	{ "thp", THP, NULL, NULL },
-	{ "tmpfs", SHMEM, "tmpfs", "size=32M" },
+	{ "tmpfs", SHMEM, "tmpfs", "size=64M" },
 	{ "hugetlb", HUGE_2M, NULL, NULL },
-	{ "subpool", HUGE_2M, "hugetlbfs", "pagesize=2M,size=32M" },
+	{ "subpool", HUGE_2M, "hugetlbfs", "pagesize=2M,size=64M" },
 };
 
 static const struct kind *current;
