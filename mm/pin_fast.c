@@ -148,8 +148,8 @@ static struct xa_node *node_after(const struct xarray *xa,
 }
 
 /*
- * Pin what is like @folio, a large folio that @xas is at and that is pinned up to
- * its end: whole folios of its size, with its @flags. That is how most are, and there
+ * Pin what is like @folio, a large folio that @xas is at and that is pinned, up to
+ * its end or that of the range: whole folios of its size, with its @flags. That is how most are, and there
  * is little to do for each but to compare, if there are registers for all of it.
  * Returns how many, @max at most.
  */
@@ -170,8 +170,11 @@ static noinline unsigned long pin_alike(struct address_space *mapping,
 	int guess = REFS_GUESS;
 	void __rcu **slot;
 
+	/* The range may have ended within @folio. */
+	if (cur->index > cur->last || !node)
+		return 0;
 	/* Or else the structs of pages need not lie in a row. */
-	if (!IS_ENABLED(CONFIG_SPARSEMEM_VMEMMAP) || !node)
+	if (!IS_ENABLED(CONFIG_SPARSEMEM_VMEMMAP))
 		return 0;
 	end = first + min(max, (cur->last + 1 - cur->index) / nr) * step;
 	per_node = XA_CHUNK_SIZE << node->shift;
