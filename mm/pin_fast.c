@@ -70,6 +70,15 @@ static bool is_large(struct folio *folio)
 	return test_bit_acquire(PG_head, folio_flags_word(folio));
 }
 
+/* What is looked at of the flags of a folio that is pinned now. */
+static __always_inline unsigned long read_flags(struct folio *folio)
+{
+	/* Before mapping and index, which change under the folio lock. */
+	unsigned long flags = smp_load_acquire(folio_flags_word(folio));
+
+	return flags & (FLAGS_LOOKED_AT | FLAGS_ZONE);
+}
+
 /*
  * Look at the flags of a folio that is pinned now; @head is PG_head or nothing.
  * Most folios lie in the zone of the one before, @zone, which was looked at then,
@@ -80,10 +89,8 @@ static __always_inline bool flags_are_good(struct folio *folio,
 					   unsigned long *zone,
 					   struct pin_counter *counter)
 {
-	/* Before mapping and index, which change under the folio lock. */
-	unsigned long flags = smp_load_acquire(folio_flags_word(folio));
+	unsigned long flags = read_flags(folio);
 
-	flags &= FLAGS_LOOKED_AT | FLAGS_ZONE;
 	if (likely(flags == (*zone | FLAGS_GOOD | head)))
 		return true;
 	if ((flags & FLAGS_LOOKED_AT) != (FLAGS_GOOD | head) ||
@@ -149,9 +156,9 @@ static struct xa_node *node_after(const struct xarray *xa,
 
 /*
  * Pin what is like @folio, a large folio that @xas is at and that is pinned, up to
- * its end or that of the range: whole folios of its size, with its @flags. That is how most are, and there
- * is little to do for each but to compare, if there are registers for all of it.
- * Returns how many, @max at most.
+ * its end or that of the range: whole folios of its size, with its @flags. That is
+ * how most are, and there is little to do for each but to compare, if there are
+ * registers for all of it. Returns how many, @max at most.
  */
 static noinline unsigned long pin_alike(struct address_space *mapping,
 					struct xa_state *xas,
@@ -211,9 +218,7 @@ static noinline unsigned long pin_alike(struct address_space *mapping,
 			break;
 		}
 		atomic_inc(&folio->_pincount);
-		/* As in flags_are_good(). */
-		if ((smp_load_acquire(folio_flags_word(folio)) &
-		     (FLAGS_LOOKED_AT | FLAGS_ZONE)) != flags ||
+		if (read_flags(folio) != flags ||
 		    folio_test_has_hwpoisoned(folio) ||
 		    folio_large_nr_pages(folio) != nr ||
 		    folio->mapping != mapping || folio->index != index) {
@@ -262,11 +267,10 @@ static void pin_large(struct address_space *mapping, struct xa_state *xas,
 			put_pin(folio);
 			break;
 		}
-		counter.nr++;
 		nr = 1 + pin_alike(mapping, xas, folio,
 				   zone | FLAGS_GOOD | BIT(PG_head), &cur,
 				   PIN_BATCH - 1 - nr_folios);
-		counter.nr += nr - 1;
+		counter.nr += nr;
 		nr_folios += nr;
 		if (nr_folios == PIN_BATCH || cur.index > cur.last)
 			break;
