@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0
-"""How many pages are pinned in a guest, as its kernel counts them."""
+"""How many pages are pinned in a guest, as its kernel counts them, and how much of our
+driver's is open."""
+
+MODULE = "/sys/module/udmabuf_pinfold"
 
 
 def pins_once():
@@ -15,3 +18,9 @@ def pins():
     """Pages that stay pinned, in the whole machine: the least of many readings,
     because reading a file over 9p pins pages too, for as long as it takes."""
     return min(pins_once() for _ in range(15))
+
+
+def module_users():
+    """Open descriptors of our device and dma-bufs that it made."""
+    with open(f"{MODULE}/refcnt") as file:
+        return int(file.read())

@@ -82,8 +82,10 @@ static int open_udmabuf(void)
 	return dev;
 }
 
-/* A dma-buf of those pages of a memfd that have the image, which then begins at
- * another offset. Stock drivers only take memfds that are sealed. */
+/*
+ * A dma-buf of those pages of a memfd that have the image, which then begins at
+ * another offset. Stock drivers only take memfds that are sealed.
+ */
 static int share_memfd(struct image *image)
 {
 	uint64_t start = image->offset & ~(PAGE - 1);

@@ -36,19 +36,20 @@ class Machine(Client):
     """QEMU, with what the guest says on its serial line as standard output. Its sockets
     are made in the current folder."""
 
-    def __init__(self, width, height, backend="", display=("none",)):
+    def __init__(self, width, height, backend="", display="none",
+                 options=()):
         listener = socket.socket(socket.AF_UNIX)
         listener.bind("qmp")
         listener.listen()
         super().__init__([
             "qemu-system-x86_64", "-accel", "tcg", "-cpu", "max,erms=off,fsrm=off",
-            "-nodefaults", "-no-user-config", "-display", *display, "-no-reboot",
+            "-nodefaults", "-no-user-config", "-display", display, "-no-reboot",
             "-object", f"memory-backend-memfd,id=memory,size={MEMORY}M,share=on"
             + backend, "-m", f"{MEMORY}M", "-machine", "q35,memory-backend=memory",
             "-device", f"virtio-gpu-pci,blob=true,xres={width},yres={height}",
             "-kernel", f"{BUILD}/vmlinuz", "-initrd", f"{BUILD}/initramfs",
             "-append", "console=ttyS0 quiet panic=-1",
-            "-serial", "stdio", "-qmp", "unix:qmp"], "stdout", log=None)
+            "-serial", "stdio", "-qmp", "unix:qmp", *options], "stdout", log=None)
         wait_readable(listener, self.process, "QEMU")
         self.control = listener.accept()[0].makefile("rw")
         self.control.readline()

@@ -1,0 +1,47 @@
+# SPDX-License-Identifier: MIT
+# What the Makefiles of all examples have in common. Before it is included they set
+# TARGETS, PACKAGES of pkg-config and PROTOCOLS of wayland-protocols, and after it
+# they say how the targets are made of OBJECTS. All is built in BUILD, by default in the
+# project's build folder.
+
+BUILD	?= ../../build/examples
+NAME	:= $(notdir $(CURDIR))
+OBJ	:= $(BUILD)/$(NAME).obj
+
+CFLAGS	?= -O3 -g
+CFLAGS	+= -std=gnu11 -Wall -Wextra -Werror -Wno-unused-parameter
+CFLAGS	+= -I. -I$(OBJ) -I../../include/uapi $(shell pkg-config --cflags $(PACKAGES))
+LDLIBS	= $(shell pkg-config --libs $(PACKAGES))
+
+XML	:= $(PROTOCOLS:%=$(shell pkg-config --variable=pkgdatadir wayland-protocols)/%.xml)
+NAMES	:= $(notdir $(PROTOCOLS))
+OBJECTS	:= $(patsubst %.c,$(OBJ)/%.o,$(wildcard *.c)) \
+	   $(NAMES:%=$(OBJ)/%-protocol.o)
+
+vpath %.xml $(dir $(XML))
+
+.PHONY: all clean
+all: $(TARGETS:%=$(BUILD)/%)
+
+$(OBJECTS): $(wildcard *.h) Makefile ../wayland.mk \
+	$(NAMES:%=$(OBJ)/%-client-protocol.h)
+
+$(OBJ)/%.o: %.c
+	$(CC) $(CPPFLAGS) $(CFLAGS) -c -o $@ $<
+
+$(OBJ)/%.o: $(OBJ)/%.c
+	$(CC) $(CPPFLAGS) $(CFLAGS) -c -o $@ $<
+
+$(OBJ)/%-client-protocol.h: %.xml | $(OBJ)
+	wayland-scanner client-header $< $@
+
+$(OBJ)/%-protocol.c: %.xml | $(OBJ)
+	wayland-scanner private-code $< $@
+
+$(OBJ):
+	mkdir -p $@
+
+clean:
+	rm -rf $(OBJ) $(TARGETS:%=$(BUILD)/%)
+
+.SECONDARY:
