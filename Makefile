@@ -37,11 +37,11 @@ check:		## run every test: sparse, checkpatch, IGT and Linux's own, on 6.12 in a
 	tools/check 6.12
 
 .PHONY: check-all
-check-all:	## the same on 6.1, 6.12 and 7.x, and QEMU
-	tools/check 6.12 6.1 7.x
+check-all:	## the same on 6.1, 6.12, 7.x and a kernel that distrusts everything, and QEMU
+	tools/check 6.12 6.1 7.x debug
 
 .PHONY: check-debug
-check-debug:	## the same on a kernel that distrusts everything, with i915's selftests
+check-debug:	## on that kernel alone, with the selftests of i915
 	tools/check debug
 
 KERNELS	?= 6.12 7.x
