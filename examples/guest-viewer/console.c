@@ -93,7 +93,7 @@ static int on_scanout_map(sd_bus_message *message, void *data, sd_bus_error *err
 	/* QEMU 10.0 sends its standard input for a blob resource. */
 	if (!scanout_show(&image))
 		return sd_bus_error_set_const(error, SD_BUS_ERROR_INVALID_ARGS,
-					      "neither a dma-buf nor a memfd");
+					      "nothing that a dma-buf can be made of");
 	return sd_bus_reply_method_return(message, NULL);
 }
 
@@ -113,9 +113,29 @@ static int on_disable(sd_bus_message *message, void *data, sd_bus_error *error)
 	return sd_bus_reply_method_return(message, NULL);
 }
 
-/* The compositor shows a pointer of its own. */
-static int on_ignored(sd_bus_message *message, void *data, sd_bus_error *error)
+static int on_cursor_define(sd_bus_message *message, void *data, sd_bus_error *error)
 {
+	int width, height, hot_x, hot_y;
+	const void *pixels;
+	size_t size;
+
+	if (sd_bus_message_read(message, "iiii", &width, &height, &hot_x, &hot_y) < 0 ||
+	    sd_bus_message_read_array(message, 'y', &pixels, &size) < 0 ||
+	    !cursor_define(width, height, hot_x, hot_y, pixels, size))
+		return bad_message(error);
+	input_set_cursor();
+	return sd_bus_reply_method_return(message, NULL);
+}
+
+/* Where it is, the compositor knows. */
+static int on_mouse_set(sd_bus_message *message, void *data, sd_bus_error *error)
+{
+	int x, y, visible;
+
+	if (sd_bus_message_read(message, "iii", &x, &y, &visible) < 0)
+		return bad_message(error);
+	cursor_hide(!visible);
+	input_set_cursor();
 	return sd_bus_reply_method_return(message, NULL);
 }
 
@@ -136,8 +156,8 @@ static const sd_bus_vtable listener_vtable[] = {
 	SD_BUS_METHOD("UpdateDMABUF", "iiii", "", on_update_shared,
 		      SD_BUS_VTABLE_UNPRIVILEGED),
 	SD_BUS_METHOD("Disable", "", "", on_disable, SD_BUS_VTABLE_UNPRIVILEGED),
-	SD_BUS_METHOD("MouseSet", "iii", "", on_ignored, SD_BUS_VTABLE_UNPRIVILEGED),
-	SD_BUS_METHOD("CursorDefine", "iiiiay", "", on_ignored,
+	SD_BUS_METHOD("MouseSet", "iii", "", on_mouse_set, SD_BUS_VTABLE_UNPRIVILEGED),
+	SD_BUS_METHOD("CursorDefine", "iiiiay", "", on_cursor_define,
 		      SD_BUS_VTABLE_UNPRIVILEGED),
 	SD_BUS_VTABLE_END
 };
@@ -150,6 +170,30 @@ static const sd_bus_vtable map_vtable[] = {
 		      SD_BUS_VTABLE_UNPRIVILEGED),
 	SD_BUS_VTABLE_END
 };
+
+/*
+ * A tablet of the guest's counts only once its driver has begun to work, so this
+ * changes while the guest starts.
+ */
+static int on_mouse_changed(sd_bus_message *message, void *data, sd_bus_error *error)
+{
+	struct console *console = data;
+	const char *name;
+	int absolute;
+
+	if (sd_bus_message_skip(message, "s") < 0 ||
+	    sd_bus_message_enter_container(message, 'a', "{sv}") < 0)
+		return 0;
+	while (sd_bus_message_enter_container(message, 'e', "sv") > 0) {
+		sd_bus_message_read(message, "s", &name);
+		if (strcmp(name, "IsAbsolute"))
+			sd_bus_message_skip(message, "v");
+		else if (sd_bus_message_read(message, "v", "b", &absolute) > 0)
+			console->relative = !absolute;
+		sd_bus_message_exit_container(message);
+	}
+	return 0;
+}
 
 static void check(int result, const char *what)
 {
@@ -186,6 +230,10 @@ struct console *console_open(int fd, sd_event *event)
 				    "org.qemu.Display1.Mouse", "IsAbsolute", NULL,
 				    'b', &absolute);
 	console->relative = !absolute;
+	check(sd_bus_match_signal(console->bus, NULL, NULL, CONSOLE,
+				  "org.freedesktop.DBus.Properties",
+				  "PropertiesChanged", on_mouse_changed, console),
+	      "D-Bus");
 	check(sd_bus_attach_event(console->bus, event, 0), "D-Bus");
 	if (sd_bus_call_method(console->bus, NULL, CONSOLE, "org.qemu.Display1.Console",
 			       "RegisterListener", &error, NULL, "h", pair[1]) < 0)

@@ -1,38 +1,62 @@
 // SPDX-License-Identifier: MIT
-/* The compositor's keyboard and pointer, handed on to the guest. */
+/* The keyboards and pointers of the compositor's seats, handed on to the guest. */
 
+#include <stdlib.h>
 #include <unistd.h>
 
 #include "viewer.h"
 
+#define KEYS	256
+
+static struct seat {
+	struct seat *next;
+	struct wl_seat *seat;
+	uint32_t name;
+	struct wl_pointer *pointer;
+	bool inside;			/* the window, since the event of that serial */
+	uint32_t serial;
+	struct wl_keyboard *keyboard;
+	bool held[KEYS];
+} *seats;
+
+static struct console *console;
+
 static void pointer_enter(void *data, struct wl_pointer *pointer, uint32_t serial,
 			  struct wl_surface *surface, wl_fixed_t x, wl_fixed_t y)
 {
-	console_move(data, wl_fixed_to_int(x), wl_fixed_to_int(y));
+	struct seat *seat = data;
+
+	seat->inside = true;
+	seat->serial = serial;
+	cursor_set(pointer, serial);
+	console_move(console, wl_fixed_to_int(x), wl_fixed_to_int(y));
 }
 
 static void pointer_leave(void *data, struct wl_pointer *pointer, uint32_t serial,
 			  struct wl_surface *surface)
 {
+	struct seat *seat = data;
+
+	seat->inside = false;
 }
 
 static void pointer_motion(void *data, struct wl_pointer *pointer, uint32_t time,
 			   wl_fixed_t x, wl_fixed_t y)
 {
-	console_move(data, wl_fixed_to_int(x), wl_fixed_to_int(y));
+	console_move(console, wl_fixed_to_int(x), wl_fixed_to_int(y));
 }
 
 static void pointer_button(void *data, struct wl_pointer *pointer, uint32_t serial,
 			   uint32_t time, uint32_t button, uint32_t state)
 {
-	console_button(data, button, state == WL_POINTER_BUTTON_STATE_PRESSED);
+	console_button(console, button, state == WL_POINTER_BUTTON_STATE_PRESSED);
 }
 
 static void pointer_axis(void *data, struct wl_pointer *pointer, uint32_t time,
 			 uint32_t axis, wl_fixed_t value)
 {
 	if (axis == WL_POINTER_AXIS_VERTICAL_SCROLL && value)
-		console_wheel(data, value > 0);
+		console_wheel(console, value > 0);
 }
 
 static const struct wl_pointer_listener pointer_listener = {
@@ -50,15 +74,19 @@ static void keyboard_keymap(void *data, struct wl_keyboard *keyboard,
 	close(fd);
 }
 
-#define KEYS 256
-
-static bool held[KEYS];
-
-static void key_changed(struct console *console, uint32_t key, bool pressed)
+static void key_changed(struct seat *seat, uint32_t key, bool pressed)
 {
 	console_key(console, key, pressed);
 	if (key < KEYS)
-		held[key] = pressed;
+		seat->held[key] = pressed;
+}
+
+/* The guest must not go on repeating what was held down. */
+static void release_keys(struct seat *seat)
+{
+	for (uint32_t key = 0; key < KEYS; key++)
+		if (seat->held[key])
+			key_changed(seat, key, false);
 }
 
 /* With those that are held down already. */
@@ -71,13 +99,10 @@ static void keyboard_enter(void *data, struct wl_keyboard *keyboard, uint32_t se
 		key_changed(data, *key, true);
 }
 
-/* The guest must not go on repeating what was held down. */
 static void keyboard_leave(void *data, struct wl_keyboard *keyboard, uint32_t serial,
 			   struct wl_surface *surface)
 {
-	for (uint32_t key = 0; key < KEYS; key++)
-		if (held[key])
-			key_changed(data, key, false);
+	release_keys(data);
 }
 
 static void keyboard_key(void *data, struct wl_keyboard *keyboard, uint32_t serial,
@@ -100,25 +125,38 @@ static const struct wl_keyboard_listener keyboard_listener = {
 	.modifiers	= keyboard_modifiers,
 };
 
-/* Devices come and go with the seat's capabilities. */
-static void seat_capabilities(void *data, struct wl_seat *seat, uint32_t capabilities)
+static void drop_pointer(struct seat *seat)
 {
-	static struct wl_pointer *pointer;
-	static struct wl_keyboard *keyboard;
+	if (seat->pointer)
+		wl_pointer_destroy(seat->pointer);
+	seat->pointer = NULL;
+	seat->inside = false;
+}
 
-	if (capabilities & WL_SEAT_CAPABILITY_POINTER && !pointer) {
-		pointer = wl_seat_get_pointer(seat);
-		wl_pointer_add_listener(pointer, &pointer_listener, data);
-	} else if (!(capabilities & WL_SEAT_CAPABILITY_POINTER) && pointer) {
-		wl_pointer_destroy(pointer);
-		pointer = NULL;
+static void drop_keyboard(struct seat *seat)
+{
+	if (seat->keyboard)
+		wl_keyboard_destroy(seat->keyboard);
+	seat->keyboard = NULL;
+	release_keys(seat);
+}
+
+/* Devices come and go with the seat's capabilities. */
+static void seat_capabilities(void *data, struct wl_seat *wl_seat, uint32_t capabilities)
+{
+	struct seat *seat = data;
+
+	if (!(capabilities & WL_SEAT_CAPABILITY_POINTER)) {
+		drop_pointer(seat);
+	} else if (!seat->pointer) {
+		seat->pointer = wl_seat_get_pointer(wl_seat);
+		wl_pointer_add_listener(seat->pointer, &pointer_listener, seat);
 	}
-	if (capabilities & WL_SEAT_CAPABILITY_KEYBOARD && !keyboard) {
-		keyboard = wl_seat_get_keyboard(seat);
-		wl_keyboard_add_listener(keyboard, &keyboard_listener, data);
-	} else if (!(capabilities & WL_SEAT_CAPABILITY_KEYBOARD) && keyboard) {
-		wl_keyboard_destroy(keyboard);
-		keyboard = NULL;
+	if (!(capabilities & WL_SEAT_CAPABILITY_KEYBOARD)) {
+		drop_keyboard(seat);
+	} else if (!seat->keyboard) {
+		seat->keyboard = wl_seat_get_keyboard(wl_seat);
+		wl_keyboard_add_listener(seat->keyboard, &keyboard_listener, seat);
 	}
 }
 
@@ -126,7 +164,42 @@ static const struct wl_seat_listener seat_listener = {
 	.capabilities = seat_capabilities,
 };
 
-void input_listen(struct wl_seat *seat, struct console *console)
+void input_add_seat(struct wl_seat *wl_seat, uint32_t name)
 {
-	wl_seat_add_listener(seat, &seat_listener, console);
+	struct seat *seat = calloc(1, sizeof(*seat));
+
+	if (!seat)
+		die("out of memory");
+	*seat = (struct seat) { .next = seats, .seat = wl_seat, .name = name };
+	seats = seat;
+	wl_seat_add_listener(wl_seat, &seat_listener, seat);
+}
+
+void input_remove_seat(uint32_t name)
+{
+	struct seat **at, *seat;
+
+	for (at = &seats; *at; at = &(*at)->next) {
+		if ((*at)->name != name)
+			continue;
+		seat = *at;
+		*at = seat->next;
+		drop_pointer(seat);
+		drop_keyboard(seat);
+		wl_seat_destroy(seat->seat);
+		free(seat);
+		return;
+	}
+}
+
+void input_set_cursor(void)
+{
+	for (struct seat *seat = seats; seat; seat = seat->next)
+		if (seat->inside)
+			cursor_set(seat->pointer, seat->serial);
+}
+
+void input_start(struct console *to)
+{
+	console = to;
 }

@@ -113,7 +113,7 @@ int main(int argc, char **argv)
 	sd_event *event = new_event_loop();
 
 	window_open(event, title);
-	window_listen_input(console_open(qmp_open_display(path), event));
+	input_start(console_open(qmp_open_display(path), event));
 	while (!window.closed && sd_event_get_state(event) != SD_EVENT_FINISHED) {
 		window_dispatch();
 		if (sd_event_run(event, UINT64_MAX) < 0)

@@ -4,7 +4,7 @@
  * those that were shown last are kept.
  */
 
-#define _GNU_SOURCE		/* memfd_create, F_GET_SEALS */
+#define _GNU_SOURCE		/* F_GET_SEALS */
 #include <drm/drm_fourcc.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -220,8 +220,11 @@ bool scanout_show(const struct image *image)
 
 		shared.fd = memfd ? share_memfd(&shared) :
 				    fcntl(image->fd, F_DUPFD_CLOEXEC, 0);
-		if (shared.fd < 0)
-			die("cannot make a dma-buf of what QEMU shows: %m");
+		/* One of a memfd takes whole pages, and our driver; QEMU can copy. */
+		if (shared.fd < 0) {
+			note("screen %ux%u, no dma-buf: %m", image->width, image->height);
+			return false;
+		}
 		entry->buffer = import(&shared);
 		entry->image = *image;
 		entry->image.fd = shared.fd;
@@ -238,7 +241,11 @@ bool scanout_show(const struct image *image)
 	return true;
 }
 
-/* QEMU disables the display also when it lets go of an old frame, after a new one. */
+/*
+ * QEMU disables the display also when it lets go of an old frame, after a new one. QEMU
+ * 10.0 thereby takes back the message about the new one, if that is not on its way yet:
+ * then there is only the old one to show, until the guest shows another.
+ */
 void scanout_update(int x, int y, int width, int height)
 {
 	note("update %dx%d at %d,%d", width, height, x, y);
@@ -263,10 +270,7 @@ static void new_copy(const struct image *image)
 	drop_copy();
 	copy.image = *image;
 	copy.size = ((size_t)image->stride * image->height + PAGE - 1) & ~(PAGE - 1);
-	copy.image.fd = memfd_create("guest-viewer", MFD_CLOEXEC | MFD_ALLOW_SEALING);
-	if (copy.image.fd < 0 || ftruncate(copy.image.fd, copy.size) ||
-	    fcntl(copy.image.fd, F_ADD_SEALS, F_SEAL_SHRINK))
-		die("cannot make a memfd: %m");
+	copy.image.fd = window_new_memfd(copy.size);
 	copy.pixels = mmap(NULL, copy.size, PROT_READ | PROT_WRITE, MAP_SHARED,
 			   copy.image.fd, 0);
 	if (copy.pixels == MAP_FAILED)

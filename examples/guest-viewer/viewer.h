@@ -56,6 +56,7 @@ struct zwp_linux_dmabuf_v1;
 
 struct window {
 	struct wl_display *display;
+	struct wl_compositor *compositor;
 	struct wl_shm *shm;
 	struct zwp_linux_dmabuf_v1 *dmabuf;
 	bool closed;
@@ -64,14 +65,31 @@ struct window {
 extern struct window window;
 
 void window_open(sd_event *event, const char *title);
-void window_listen_input(struct console *console);
 void window_show(struct wl_buffer *buffer, int width, int height);
 void window_damage(int x, int y, int width, int height);
 void window_dispatch(void);
+int window_new_memfd(size_t size);
+/* Takes @fd, of four bytes a pixel. */
+struct wl_buffer *window_new_shm_buffer(int fd, int width, int height, uint32_t format);
 
-/* input.c: what the compositor's seat sends */
+/* input.c: what the compositor's seats send; @name is that in the registry */
 
-void input_listen(struct wl_seat *seat, struct console *console);
+void input_add_seat(struct wl_seat *seat, uint32_t name);
+void input_remove_seat(uint32_t name);
+void input_set_cursor(void);
+/* Before that they have nothing to send, since nothing is shown. */
+void input_start(struct console *console);
+
+/* cursor.c: what a pointer looks like */
+
+/*
+ * @pixels, of @size bytes, are ARGB8888, premultiplied. Returns false if they are not
+ * enough. It is input_set_cursor() that pointers hear of it by, and of the next one.
+ */
+bool cursor_define(int width, int height, int hot_x, int hot_y, const void *pixels,
+		   size_t size);
+void cursor_hide(bool hidden);
+void cursor_set(struct wl_pointer *pointer, uint32_t serial);
 
 /* A message for who watches: --verbose. */
 void note(const char *message, ...) __attribute__((format(printf, 1, 2)));

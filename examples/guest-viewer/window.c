@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 /* The connection to the compositor, and a window that has the size of its buffer. */
 
-#define _GNU_SOURCE		/* memfd_create */
+#define _GNU_SOURCE		/* memfd_create, F_ADD_SEALS */
+#include <fcntl.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/mman.h>
@@ -13,9 +14,7 @@
 
 struct window window;
 
-static struct wl_compositor *compositor;
 static struct xdg_wm_base *wm_base;
-static struct wl_seat *seat;
 static struct wl_surface *surface;
 static struct xdg_toplevel *toplevel;
 static struct wl_buffer *shown, *black;
@@ -46,11 +45,13 @@ static void on_global(void *data, struct wl_registry *registry, uint32_t name,
 		      const char *interface, uint32_t version)
 {
 	if (!strcmp(interface, wl_compositor_interface.name) && version >= 4) {
-		compositor = wl_registry_bind(registry, name, &wl_compositor_interface, 4);
+		window.compositor = wl_registry_bind(registry, name,
+						     &wl_compositor_interface, 4);
 	} else if (!strcmp(interface, wl_shm_interface.name)) {
 		window.shm = wl_registry_bind(registry, name, &wl_shm_interface, 1);
-	} else if (!strcmp(interface, wl_seat_interface.name) && !seat) {
-		seat = wl_registry_bind(registry, name, &wl_seat_interface, 1);
+	} else if (!strcmp(interface, wl_seat_interface.name)) {
+		input_add_seat(wl_registry_bind(registry, name, &wl_seat_interface, 1),
+			       name);
 	} else if (!strcmp(interface, zwp_linux_dmabuf_v1_interface.name) &&
 		   version >= 3) {
 		window.dmabuf = wl_registry_bind(registry, name,
@@ -63,6 +64,7 @@ static void on_global(void *data, struct wl_registry *registry, uint32_t name,
 
 static void on_global_remove(void *data, struct wl_registry *registry, uint32_t name)
 {
+	input_remove_seat(name);
 }
 
 static const struct wl_registry_listener registry_listener = {
@@ -123,12 +125,12 @@ void window_open(sd_event *event, const char *title)
 	wl_registry_add_listener(registry, &registry_listener, NULL);
 	if (wl_display_roundtrip(window.display) < 0)
 		die_disconnected();
-	if (!compositor || !wm_base || !window.shm || !window.dmabuf)
-		die("the compositor has no %s", !compositor ? "wl_compositor version 4" :
-		    !wm_base ? "xdg_wm_base" : !window.shm ? "wl_shm" :
+	if (!window.compositor || !wm_base || !window.shm || !window.dmabuf)
+		die("the compositor has no %s", !window.compositor ?
+		    "wl_compositor version 4" : !wm_base ? "xdg_wm_base" : !window.shm ? "wl_shm" :
 		    "zwp_linux_dmabuf_v1 version 3");
 
-	surface = wl_compositor_create_surface(compositor);
+	surface = wl_compositor_create_surface(window.compositor);
 	xdg_surface = xdg_wm_base_get_xdg_surface(wm_base, surface);
 	xdg_surface_add_listener(xdg_surface, &xdg_surface_listener, NULL);
 	toplevel = xdg_surface_get_toplevel(xdg_surface);
@@ -144,25 +146,22 @@ void window_open(sd_event *event, const char *title)
 		die("cannot wait for the compositor");
 }
 
-void window_listen_input(struct console *console)
+int window_new_memfd(size_t size)
 {
-	if (seat)
-		input_listen(seat, console);
+	int fd = memfd_create("guest-viewer", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+
+	if (fd < 0 || ftruncate(fd, size) || fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK))
+		die("cannot make a memfd: %m");
+	return fd;
 }
 
-/* As large as what was shown last; the pool is gone once the buffer is. */
-static struct wl_buffer *new_black(void)
+/* The pool is gone once the buffer is. */
+struct wl_buffer *window_new_shm_buffer(int fd, int w, int h, uint32_t format)
 {
-	int stride = width * 4, size = stride * height;
-	int fd = memfd_create("guest-viewer", MFD_CLOEXEC);
-	struct wl_shm_pool *pool;
-	struct wl_buffer *buffer;
+	struct wl_shm_pool *pool = wl_shm_create_pool(window.shm, fd, w * h * 4);
+	struct wl_buffer *buffer = wl_shm_pool_create_buffer(pool, 0, w, h, w * 4,
+							     format);
 
-	if (fd < 0 || ftruncate(fd, size))
-		die("cannot make a memfd: %m");
-	pool = wl_shm_create_pool(window.shm, fd, size);
-	buffer = wl_shm_pool_create_buffer(pool, 0, width, height, stride,
-					   WL_SHM_FORMAT_XRGB8888);
 	wl_shm_pool_destroy(pool);
 	close(fd);
 	return buffer;
@@ -178,13 +177,13 @@ static void resize(int w, int h)
 	height = h;
 	xdg_toplevel_set_min_size(toplevel, w, h);
 	xdg_toplevel_set_max_size(toplevel, w, h);
-	opaque = wl_compositor_create_region(compositor);
+	opaque = wl_compositor_create_region(window.compositor);
 	wl_region_add(opaque, 0, 0, w, h);
 	wl_surface_set_opaque_region(surface, opaque);
 	wl_region_destroy(opaque);
 }
 
-/* Without a buffer the window gets black. */
+/* Without a buffer the window gets black, and keeps its size. */
 void window_show(struct wl_buffer *buffer, int w, int h)
 {
 	struct wl_buffer *old = black;
@@ -193,7 +192,9 @@ void window_show(struct wl_buffer *buffer, int w, int h)
 	if (buffer)
 		resize(w, h);
 	else if (width)
-		buffer = black = new_black();
+		buffer = black = window_new_shm_buffer(
+			window_new_memfd((size_t)width * height * 4), width, height,
+			WL_SHM_FORMAT_XRGB8888);
 	shown = buffer;
 	window_damage(0, 0, INT32_MAX, INT32_MAX);
 	if (old)

@@ -6,6 +6,7 @@
  *   show	a new frame, of the size of the screen, instead of the last one
  *   draw N	picture N in it
  *   fragment	nearly all pages that are left free have no free neighbour
+ *   cursor	a cursor of CURSOR * CURSOR pixels, each with its number
  */
 #include <drm.h>
 #include <drm_fourcc.h>
@@ -31,6 +32,10 @@
  * pieces, a frame gets those first.
  */
 #define RESERVE		(4 << 10)
+
+#define CURSOR		64
+#define HOT_X		5
+#define HOT_Y		7
 
 struct frame {
 	uint32_t handle, fb;
@@ -151,6 +156,31 @@ static void show(struct frame *frame)
 	printf("shown %u %u\n", mode.hdisplay, mode.vdisplay);
 }
 
+static void set_cursor(void)
+{
+	struct drm_mode_create_dumb dumb = {
+		.width = CURSOR, .height = CURSOR, .bpp = 32,
+	};
+	struct drm_mode_map_dumb map = { 0 };
+	struct drm_mode_cursor2 cursor = {
+		.flags = DRM_MODE_CURSOR_BO, .crtc_id = crtc,
+		.width = CURSOR, .height = CURSOR, .hot_x = HOT_X, .hot_y = HOT_Y,
+	};
+	uint32_t *pixels;
+
+	drm(DRM_IOCTL_MODE_CREATE_DUMB, &dumb, "CREATE_DUMB");
+	map.handle = cursor.handle = dumb.handle;
+	drm(DRM_IOCTL_MODE_MAP_DUMB, &map, "MAP_DUMB");
+	pixels = mmap(NULL, dumb.size, PROT_READ | PROT_WRITE, MAP_SHARED, card,
+		      map.offset);
+	if (pixels == MAP_FAILED)
+		fail("mmap");
+	for (uint32_t i = 0; i < CURSOR * CURSOR; i++)
+		pixels[i] = 0xff000000 | i;
+	drm(DRM_IOCTL_MODE_CURSOR2, &cursor, "CURSOR2");
+	printf("cursor %u %u %u\n", CURSOR, HOT_X, HOT_Y);
+}
+
 static unsigned long free_kib(void)
 {
 	FILE *file = fopen("/proc/meminfo", "r");
@@ -198,6 +228,8 @@ int main(void)
 			show(&frame);
 		else if (!strcmp(line, "fragment\n"))
 			fragment();
+		else if (!strcmp(line, "cursor\n"))
+			set_cursor();
 		else if (!strncmp(line, "draw ", 5))
 			draw(&frame, atoi(line + 5));
 	}

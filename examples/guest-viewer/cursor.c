@@ -1,0 +1,85 @@
+// SPDX-License-Identifier: MIT
+/*
+ * The mouse's cursor: the guest's own where it has told QEMU of one, and else the
+ * theme's. The compositor moves it.
+ */
+
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+#include <wayland-cursor.h>
+
+#include "viewer.h"
+
+#define THEME_SIZE	24		/* pixels; what the theme has besides is ignored */
+
+static struct {
+	struct wl_surface *surface;
+	struct wl_buffer *buffer;	/* the guest's */
+	int hot_x, hot_y;		/* pixels */
+	bool hidden;			/* by the guest */
+} cursor;
+
+static void attach(struct wl_buffer *buffer, int hot_x, int hot_y)
+{
+	if (!cursor.surface)
+		cursor.surface = wl_compositor_create_surface(window.compositor);
+	wl_surface_attach(cursor.surface, buffer, 0, 0);
+	wl_surface_damage_buffer(cursor.surface, 0, 0, INT32_MAX, INT32_MAX);
+	wl_surface_commit(cursor.surface);
+	if (cursor.buffer)
+		wl_buffer_destroy(cursor.buffer);
+	cursor.buffer = NULL;
+	cursor.hot_x = hot_x;
+	cursor.hot_y = hot_y;
+}
+
+/* The theme stays loaded, and its buffers with it. */
+static void attach_default(void)
+{
+	struct wl_cursor_theme *theme = wl_cursor_theme_load(NULL, THEME_SIZE, window.shm);
+	struct wl_cursor *found = theme ? wl_cursor_theme_get_cursor(theme, "default") : NULL;
+
+	if (theme && !found)
+		found = wl_cursor_theme_get_cursor(theme, "left_ptr");
+	if (found)
+		attach(wl_cursor_image_get_buffer(found->images[0]),
+		       found->images[0]->hotspot_x, found->images[0]->hotspot_y);
+}
+
+bool cursor_define(int width, int height, int hot_x, int hot_y, const void *pixels,
+		   size_t size)
+{
+	size_t needed = (size_t)width * height * 4;
+	struct wl_buffer *buffer;
+	void *memory;
+	int fd;
+
+	if (width <= 0 || height <= 0 || width > INT16_MAX || height > INT16_MAX ||
+	    size < needed)
+		return false;
+	fd = window_new_memfd(needed);
+	memory = mmap(NULL, needed, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	if (memory == MAP_FAILED)
+		die("cannot map a memfd: %m");
+	memcpy(memory, pixels, needed);
+	munmap(memory, needed);
+	buffer = window_new_shm_buffer(fd, width, height, WL_SHM_FORMAT_ARGB8888);
+	attach(buffer, hot_x, hot_y);
+	cursor.buffer = buffer;
+	note("cursor %dx%d, %d,%d", width, height, hot_x, hot_y);
+	return true;
+}
+
+void cursor_hide(bool hidden)
+{
+	cursor.hidden = hidden;
+}
+
+void cursor_set(struct wl_pointer *pointer, uint32_t serial)
+{
+	if (!cursor.surface)
+		attach_default();
+	wl_pointer_set_cursor(pointer, serial, cursor.hidden ? NULL : cursor.surface,
+			      cursor.hot_x, cursor.hot_y);
+}
