@@ -1,10 +1,12 @@
 # SPDX-License-Identifier: MIT
-# What the Makefiles of all examples have in common. Before it is included they set
-# TARGETS, PACKAGES of pkg-config and PROTOCOLS of wayland-protocols, and after it
-# they say how the targets are made of OBJECTS. All is built in BUILD, by default in the
-# project's build folder.
+# What the Makefiles of all examples, and of other Wayland clients, have in common.
+# Before it is included they set TARGETS, PACKAGES of pkg-config and PROTOCOLS of
+# wayland-protocols, and after it they say how the targets are made of OBJECTS, which
+# are of SOURCES, by default all. All is built in BUILD, by default in the project's
+# build folder.
 
 BUILD	?= ../../build/examples
+SOURCES	?= $(wildcard *.c)
 NAME	:= $(notdir $(CURDIR))
 OBJ	:= $(BUILD)/$(NAME).obj
 
@@ -15,7 +17,7 @@ LDLIBS	= $(shell pkg-config --libs $(PACKAGES))
 
 XML	:= $(PROTOCOLS:%=$(shell pkg-config --variable=pkgdatadir wayland-protocols)/%.xml)
 NAMES	:= $(notdir $(PROTOCOLS))
-OBJECTS	:= $(patsubst %.c,$(OBJ)/%.o,$(wildcard *.c)) \
+OBJECTS	:= $(patsubst %.c,$(OBJ)/%.o,$(SOURCES)) \
 	   $(NAMES:%=$(OBJ)/%-protocol.o)
 
 vpath %.xml $(dir $(XML))
@@ -23,7 +25,7 @@ vpath %.xml $(dir $(XML))
 .PHONY: all clean
 all: $(TARGETS:%=$(BUILD)/%)
 
-$(OBJECTS): $(wildcard *.h) Makefile ../wayland.mk \
+$(OBJECTS): $(wildcard *.h) $(MAKEFILE_LIST) \
 	$(NAMES:%=$(OBJ)/%-client-protocol.h)
 
 $(OBJ)/%.o: %.c

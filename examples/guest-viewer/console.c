@@ -123,11 +123,10 @@ static int on_cursor_define(sd_bus_message *message, void *data, sd_bus_error *e
 	    sd_bus_message_read_array(message, 'y', &pixels, &size) < 0 ||
 	    !cursor_define(width, height, hot_x, hot_y, pixels, size))
 		return bad_message(error);
-	input_set_cursor();
 	return sd_bus_reply_method_return(message, NULL);
 }
 
-/* Where it is, the compositor knows. */
+/* Comes with each motion, too; but where the pointer is, the compositor knows. */
 static int on_mouse_set(sd_bus_message *message, void *data, sd_bus_error *error)
 {
 	int x, y, visible;
@@ -135,7 +134,6 @@ static int on_mouse_set(sd_bus_message *message, void *data, sd_bus_error *error
 	if (sd_bus_message_read(message, "iii", &x, &y, &visible) < 0)
 		return bad_message(error);
 	cursor_hide(!visible);
-	input_set_cursor();
 	return sd_bus_reply_method_return(message, NULL);
 }
 

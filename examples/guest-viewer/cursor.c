@@ -4,8 +4,6 @@
  * theme's. The compositor moves it.
  */
 
-#include <string.h>
-#include <sys/mman.h>
 #include <unistd.h>
 #include <wayland-cursor.h>
 
@@ -14,7 +12,7 @@
 #define THEME_SIZE	24		/* pixels; what the theme has besides is ignored */
 
 static struct {
-	struct wl_surface *surface;
+	struct wl_surface *surface;	/* none before it is needed */
 	struct wl_buffer *buffer;	/* the guest's */
 	int hot_x, hot_y;		/* pixels */
 	bool hidden;			/* by the guest */
@@ -22,8 +20,6 @@ static struct {
 
 static void attach(struct wl_buffer *buffer, int hot_x, int hot_y)
 {
-	if (!cursor.surface)
-		cursor.surface = wl_compositor_create_surface(window.compositor);
 	wl_surface_attach(cursor.surface, buffer, 0, 0);
 	wl_surface_damage_buffer(cursor.surface, 0, 0, INT32_MAX, INT32_MAX);
 	wl_surface_commit(cursor.surface);
@@ -34,12 +30,14 @@ static void attach(struct wl_buffer *buffer, int hot_x, int hot_y)
 	cursor.hot_y = hot_y;
 }
 
-/* The theme stays loaded, and its buffers with it. */
+/* The theme stays loaded, and its buffers with it. Not every theme has the cursor. */
 static void attach_default(void)
 {
 	struct wl_cursor_theme *theme = wl_cursor_theme_load(NULL, THEME_SIZE, window.shm);
-	struct wl_cursor *found = theme ? wl_cursor_theme_get_cursor(theme, "default") : NULL;
+	struct wl_cursor *found = NULL;
 
+	if (theme)
+		found = wl_cursor_theme_get_cursor(theme, "default");
 	if (theme && !found)
 		found = wl_cursor_theme_get_cursor(theme, "left_ptr");
 	if (found)
@@ -52,34 +50,38 @@ bool cursor_define(int width, int height, int hot_x, int hot_y, const void *pixe
 {
 	size_t needed = (size_t)width * height * 4;
 	struct wl_buffer *buffer;
-	void *memory;
 	int fd;
 
 	if (width <= 0 || height <= 0 || width > INT16_MAX || height > INT16_MAX ||
 	    size < needed)
 		return false;
 	fd = window_new_memfd(needed);
-	memory = mmap(NULL, needed, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-	if (memory == MAP_FAILED)
-		die("cannot map a memfd: %m");
-	memcpy(memory, pixels, needed);
-	munmap(memory, needed);
+	if (write(fd, pixels, needed) != (ssize_t)needed)
+		die("cannot write to a memfd: %m");
+	if (!cursor.surface)
+		cursor.surface = wl_compositor_create_surface(window.compositor);
 	buffer = window_new_shm_buffer(fd, width, height, WL_SHM_FORMAT_ARGB8888);
 	attach(buffer, hot_x, hot_y);
 	cursor.buffer = buffer;
+	input_set_cursor();
 	note("cursor %dx%d, %d,%d", width, height, hot_x, hot_y);
 	return true;
 }
 
 void cursor_hide(bool hidden)
 {
+	if (cursor.hidden == hidden)
+		return;
 	cursor.hidden = hidden;
+	input_set_cursor();
 }
 
 void cursor_set(struct wl_pointer *pointer, uint32_t serial)
 {
-	if (!cursor.surface)
+	if (!cursor.surface) {
+		cursor.surface = wl_compositor_create_surface(window.compositor);
 		attach_default();
+	}
 	wl_pointer_set_cursor(pointer, serial, cursor.hidden ? NULL : cursor.surface,
 			      cursor.hot_x, cursor.hot_y);
 }

@@ -76,6 +76,7 @@ struct wl_buffer *window_new_shm_buffer(int fd, int width, int height, uint32_t 
 
 void input_add_seat(struct wl_seat *seat, uint32_t name);
 void input_remove_seat(uint32_t name);
+/* Each pointer in the window by cursor_set(), once more. */
 void input_set_cursor(void);
 /* Before that they have nothing to send, since nothing is shown. */
 void input_start(struct console *console);
@@ -84,7 +85,7 @@ void input_start(struct console *console);
 
 /*
  * @pixels, of @size bytes, are ARGB8888, premultiplied. Returns false if they are not
- * enough. It is input_set_cursor() that pointers hear of it by, and of the next one.
+ * enough.
  */
 bool cursor_define(int width, int height, int hot_x, int hot_y, const void *pixels,
 		   size_t size);

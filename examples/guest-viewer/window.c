@@ -113,6 +113,12 @@ void window_dispatch(void)
 	wl_display_flush(window.display);
 }
 
+static void require(const void *global, const char *name)
+{
+	if (!global)
+		die("the compositor has no %s", name);
+}
+
 void window_open(sd_event *event, const char *title)
 {
 	struct xdg_surface *xdg_surface;
@@ -125,10 +131,10 @@ void window_open(sd_event *event, const char *title)
 	wl_registry_add_listener(registry, &registry_listener, NULL);
 	if (wl_display_roundtrip(window.display) < 0)
 		die_disconnected();
-	if (!window.compositor || !wm_base || !window.shm || !window.dmabuf)
-		die("the compositor has no %s", !window.compositor ?
-		    "wl_compositor version 4" : !wm_base ? "xdg_wm_base" : !window.shm ? "wl_shm" :
-		    "zwp_linux_dmabuf_v1 version 3");
+	require(window.compositor, "wl_compositor version 4");
+	require(wm_base, "xdg_wm_base");
+	require(window.shm, "wl_shm");
+	require(window.dmabuf, "zwp_linux_dmabuf_v1 version 3");
 
 	surface = wl_compositor_create_surface(window.compositor);
 	xdg_surface = xdg_wm_base_get_xdg_surface(wm_base, surface);

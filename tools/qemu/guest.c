@@ -37,10 +37,17 @@
 #define HOT_X		5
 #define HOT_Y		7
 
-struct frame {
-	uint32_t handle, fb;
+/* A dumb buffer. */
+struct bo {
+	uint32_t handle;
+	uint32_t pitch;			/* bytes */
 	uint32_t *pixels;
 	size_t size;			/* bytes */
+};
+
+struct frame {
+	struct bo bo;
+	uint32_t fb;
 };
 
 static int card;
@@ -87,41 +94,48 @@ static void find_screen(void)
 			mode = modes[i];
 }
 
-static struct frame make_frame(void)
+static struct bo make_bo(uint32_t width, uint32_t height)
 {
 	struct drm_mode_create_dumb dumb = {
-		.width = mode.hdisplay, .height = mode.vdisplay, .bpp = 32,
+		.width = width, .height = height, .bpp = 32,
 	};
+	struct drm_mode_map_dumb map = { 0 };
+	void *pixels;
+
+	drm(DRM_IOCTL_MODE_CREATE_DUMB, &dumb, "CREATE_DUMB");
+	map.handle = dumb.handle;
+	drm(DRM_IOCTL_MODE_MAP_DUMB, &map, "MAP_DUMB");
+	pixels = mmap(NULL, dumb.size, PROT_READ | PROT_WRITE, MAP_SHARED, card,
+		      map.offset);
+	if (pixels == MAP_FAILED)
+		fail("mmap");
+	return (struct bo) {
+		.handle = dumb.handle, .pitch = dumb.pitch, .pixels = pixels,
+		.size = dumb.size,
+	};
+}
+
+static struct frame make_frame(void)
+{
+	struct frame frame = { .bo = make_bo(mode.hdisplay, mode.vdisplay) };
 	struct drm_mode_fb_cmd2 fb = {
 		.width = mode.hdisplay, .height = mode.vdisplay,
 		.pixel_format = DRM_FORMAT_XRGB8888,
+		.handles = { frame.bo.handle }, .pitches = { frame.bo.pitch },
 	};
-	struct drm_mode_map_dumb map = { 0 };
-	struct frame frame;
 
-	drm(DRM_IOCTL_MODE_CREATE_DUMB, &dumb, "CREATE_DUMB");
-	fb.handles[0] = dumb.handle;
-	fb.pitches[0] = dumb.pitch;
 	drm(DRM_IOCTL_MODE_ADDFB2, &fb, "ADDFB2");
-	map.handle = dumb.handle;
-	drm(DRM_IOCTL_MODE_MAP_DUMB, &map, "MAP_DUMB");
-	frame = (struct frame) {
-		.handle = dumb.handle, .fb = fb.fb_id, .size = dumb.size,
-	};
-	frame.pixels = mmap(NULL, frame.size, PROT_READ | PROT_WRITE, MAP_SHARED, card,
-			    map.offset);
-	if (frame.pixels == MAP_FAILED)
-		fail("mmap");
+	frame.fb = fb.fb_id;
 	return frame;
 }
 
 static void remove_frame(struct frame *frame)
 {
-	struct drm_mode_destroy_dumb dumb = { .handle = frame->handle };
+	struct drm_mode_destroy_dumb dumb = { .handle = frame->bo.handle };
 
-	if (!frame->handle)
+	if (!dumb.handle)
 		return;
-	munmap(frame->pixels, frame->size);
+	munmap(frame->bo.pixels, frame->bo.size);
 	drm(DRM_IOCTL_MODE_RMFB, &frame->fb, "RMFB");
 	drm(DRM_IOCTL_MODE_DESTROY_DUMB, &dumb, "DESTROY_DUMB");
 }
@@ -131,8 +145,8 @@ static void draw(struct frame *frame, uint32_t number)
 {
 	struct drm_mode_fb_dirty_cmd dirty = { .fb_id = frame->fb };
 
-	for (uint32_t page = 0; page < frame->size / PAGE; page++) {
-		uint32_t *pixel = frame->pixels + page * PAGE_PIXELS;
+	for (uint32_t page = 0; page < frame->bo.size / PAGE; page++) {
+		uint32_t *pixel = frame->bo.pixels + page * PAGE_PIXELS;
 
 		for (uint32_t i = 0; i < PAGE_PIXELS; i++)
 			pixel[i] = page << 8 | ((i + page + number) & 0xff);
@@ -158,25 +172,14 @@ static void show(struct frame *frame)
 
 static void set_cursor(void)
 {
-	struct drm_mode_create_dumb dumb = {
-		.width = CURSOR, .height = CURSOR, .bpp = 32,
-	};
-	struct drm_mode_map_dumb map = { 0 };
+	struct bo bo = make_bo(CURSOR, CURSOR);
 	struct drm_mode_cursor2 cursor = {
-		.flags = DRM_MODE_CURSOR_BO, .crtc_id = crtc,
+		.flags = DRM_MODE_CURSOR_BO, .crtc_id = crtc, .handle = bo.handle,
 		.width = CURSOR, .height = CURSOR, .hot_x = HOT_X, .hot_y = HOT_Y,
 	};
-	uint32_t *pixels;
 
-	drm(DRM_IOCTL_MODE_CREATE_DUMB, &dumb, "CREATE_DUMB");
-	map.handle = cursor.handle = dumb.handle;
-	drm(DRM_IOCTL_MODE_MAP_DUMB, &map, "MAP_DUMB");
-	pixels = mmap(NULL, dumb.size, PROT_READ | PROT_WRITE, MAP_SHARED, card,
-		      map.offset);
-	if (pixels == MAP_FAILED)
-		fail("mmap");
 	for (uint32_t i = 0; i < CURSOR * CURSOR; i++)
-		pixels[i] = 0xff000000 | i;
+		bo.pixels[i] = 0xff000000 | i;
 	drm(DRM_IOCTL_MODE_CURSOR2, &cursor, "CURSOR2");
 	printf("cursor %u %u %u\n", CURSOR, HOT_X, HOT_Y);
 }

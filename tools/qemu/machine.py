@@ -36,8 +36,7 @@ class Machine(Client):
     """QEMU, with what the guest says on its serial line as standard output. Its sockets
     are made in the current folder."""
 
-    def __init__(self, width, height, backend="", display="none",
-                 options=()):
+    def __init__(self, width, height, backend="", display="none", options=()):
         listener = socket.socket(socket.AF_UNIX)
         listener.bind("qmp")
         listener.listen()
