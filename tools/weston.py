@@ -53,14 +53,14 @@ def screenshot(target):
 
 
 class Weston:
-    """Weston with one output, on no screen or on that of a DRM device (card0), and
-    the GL renderer on llvmpipe. Its files are made in the current folder, its socket
-    in XDG_RUNTIME_DIR."""
+    """Weston with one output, on no screen, on that of a DRM device (card0) or on that
+    of a VNC client on a port, and the GL renderer on llvmpipe. Its files are made in
+    the current folder, its socket in XDG_RUNTIME_DIR."""
 
-    def __init__(self, width, height, log, card=None, **environment):
-        self.name = f"pinfold-{height}"
+    def __init__(self, width, height, log, card=None, vnc=None, **environment):
+        self.name = f"pinfold-{vnc or height}"
         notify = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-        notify.bind(os.path.abspath(f"ready-{height}"))
+        notify.bind(os.path.abspath(f"ready-{vnc or height}"))
         environment = dict(
             os.environ, NOTIFY_SOCKET=notify.getsockname(),
             LIBGL_ALWAYS_SOFTWARE="1", **environment)
@@ -73,8 +73,10 @@ class Weston:
                       "--continue-without-input",
                       f"--config={os.path.abspath(config.name)}"]
         else:
-            output = ["--backend=headless", "--no-config", f"--width={width}",
-                      f"--height={height}"]
+            output = ["--no-config", f"--width={width}", f"--height={height}"]
+            output += (["--backend=vnc", f"--port={vnc}",
+                        "--disable-transport-layer-security"] if vnc else
+                       ["--backend=headless"])
         with open(log, "w") as messages:
             self.process = subprocess.Popen(
                 ["weston", *output, "--renderer=gl", "--shell=kiosk",

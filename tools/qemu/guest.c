@@ -7,12 +7,15 @@
  *   draw N	picture N in it
  *   fragment	nearly all pages that are left free have no free neighbour
  *   cursor	a cursor of CURSOR * CURSOR pixels, each with its number
+ *
+ * What comes from a keyboard or a mouse has a line of its own: type, code and value.
  */
 #include <drm.h>
 #include <drm_fourcc.h>
 #include <drm_mode.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/input.h>
 #include <stdarg.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -214,6 +217,23 @@ static void fragment(void)
 	printf("fragmented %zu\n", size);
 }
 
+/* A process for each device; both end with the machine. */
+static void say_input(unsigned int device)
+{
+	struct input_event event;
+	char path[32];
+	int fd;
+
+	snprintf(path, sizeof(path), "/dev/input/event%u", device);
+	fd = open(path, O_RDONLY);
+	if (fd < 0 || fork())
+		return;
+	while (read(fd, &event, sizeof(event)) == sizeof(event))
+		if (event.type != EV_SYN)
+			printf("input %u %u %d\n", event.type, event.code, event.value);
+	exit(1);
+}
+
 int main(void)
 {
 	struct frame frame = { 0 };
@@ -225,6 +245,8 @@ int main(void)
 	    mount("devtmpfs", "/dev", "devtmpfs", 0, NULL))
 		fail("mount");
 	find_screen();
+	say_input(0);
+	say_input(1);
 	puts("ready");
 	while (fgets(line, sizeof(line), stdin)) {
 		if (!strcmp(line, "show\n"))

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
 """A virtual machine, in a guest with our modules, that shows what tools/qemu/guest.c is
-told to show, on a virtio-gpu with blob resources."""
+told to show, on a virtio-gpu, and how guest-viewer gets at it."""
 
 import json
 import os
@@ -15,6 +15,10 @@ BUFFERS = "/sys/kernel/debug/udmabuf/buffers"
 PAGE = 4096
 PAGE_PIXELS = PAGE // 4
 MEMORY = 128			# MiB of the virtual machine
+CURSOR = "cursor 64 5 7"	# what the guest says of it: size, hot spot
+
+# For QEMU's display "dbus,p2p=yes".
+VIEWER = [os.path.abspath("build/examples/guest-viewer"), "--verbose", "display"]
 
 
 def picture(number, count):
@@ -34,9 +38,10 @@ def picture(number, count):
 
 class Machine(Client):
     """QEMU, with what the guest says on its serial line as standard output. Its sockets
-    are made in the current folder."""
+    are made in the current folder. Blob resources are what QEMU makes dma-bufs of."""
 
-    def __init__(self, width, height, backend="", display="none", options=()):
+    def __init__(self, width, height, backend="", display="none", blob=True,
+                 options=()):
         listener = socket.socket(socket.AF_UNIX)
         listener.bind("qmp")
         listener.listen()
@@ -45,10 +50,12 @@ class Machine(Client):
             "-nodefaults", "-no-user-config", "-display", display, "-no-reboot",
             "-object", f"memory-backend-memfd,id=memory,size={MEMORY}M,share=on"
             + backend, "-m", f"{MEMORY}M", "-machine", "q35,memory-backend=memory",
-            "-device", f"virtio-gpu-pci,blob=true,xres={width},yres={height}",
+            "-device", f"virtio-gpu-pci,xres={width},yres={height}"
+            + (",blob=true" if blob else ""),
             "-kernel", f"{BUILD}/vmlinuz", "-initrd", f"{BUILD}/initramfs",
             "-append", "console=ttyS0 quiet panic=-1",
-            "-serial", "stdio", "-qmp", "unix:qmp", *options], "stdout", log=None)
+            "-serial", "stdio", "-qmp", "unix:qmp",
+            "-qmp", "unix:display,server=on,wait=off", *options], "stdout", log=None)
         wait_readable(listener, self.process, "QEMU")
         self.control = listener.accept()[0].makefile("rw")
         self.control.readline()

@@ -9,12 +9,15 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <net/if.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/mount.h>
 #include <sys/reboot.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -143,6 +146,17 @@ static void mount_project(const char *project)
 		fail("cannot mount", build);
 	if (chdir(project))
 		fail("cannot enter", project);
+}
+
+/* Not each kernel has a network. */
+static void bring_up_loopback(void)
+{
+	struct ifreq loopback = { .ifr_name = "lo", .ifr_flags = IFF_UP };
+	int fd = socket(AF_INET, SOCK_DGRAM, 0);
+
+	if (fd >= 0 && ioctl(fd, SIOCSIFFLAGS, &loopback))
+		fail("cannot bring up", "lo");
+	close(fd);
 }
 
 static void load_module(const char *path)
@@ -310,6 +324,7 @@ int main(void)
 	setenv("TERM", "dumb", 1);
 	setenv("XDG_RUNTIME_DIR", "/run/user/0", 1);
 	mount_system();
+	bring_up_loopback();
 	word = read_words(SHARE "/todo");
 	mount_project(*word++);
 	for (; **word; word++, ours = 1)
