@@ -223,6 +223,7 @@ static int igt_userptr_arguments(void *arg)
 	const struct intel_device_info *info = i915->__info;
 	struct intel_device_info snooping = *info;
 	struct drm_i915_gem_userptr args = {};
+	struct drm_i915_gem_object *obj;
 	bool good;
 	int i;
 
@@ -240,6 +241,13 @@ static int igt_userptr_arguments(void *arg)
 			pr_err("case %d\n", i);
 	}
 	i915->__info = info;
+
+	/* The mock device has no address space that takes read-only objects. */
+	obj = userptr_create(i915, SZ_1M, PAGE_SIZE, true);
+	if (!ok(!IS_ERR(obj)))
+		return PTR_ERR(obj);
+	good = good && ok(i915_gem_object_is_readonly(obj));
+	i915_gem_object_put(obj);
 	return good ? 0 : -EINVAL;
 }
 
