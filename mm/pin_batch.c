@@ -285,16 +285,24 @@ static int pin_slow(struct file *memfd, struct pin_cursor *cursor)
  */
 int pin_batch(struct file *memfd, struct pin_cursor *cursor)
 {
-	unsigned int tries = 0;
+	unsigned int tries;
 	int err;
 
-	do {
+	for (tries = 0;; tries++) {
 		cond_resched();
 		if (fatal_signal_pending(current))
 			return -EINTR;
 		if (pin_fast(memfd->f_mapping, cursor))
 			return 0;
 		err = pin_slow(memfd, cursor);
-	} while ((err == -EAGAIN || err == -EBUSY) && tries++ < PIN_RETRIES);
+		if ((err != -EAGAIN && err != -EBUSY) || tries == PIN_RETRIES)
+			break;
+		/*
+		 * Two that migrate the same folio are in each other's way, and who
+		 * has only begun to use it needs a moment.
+		 */
+		if (err == -EBUSY)
+			schedule_timeout_killable(1 + tries);
+	}
 	return err == -EBUSY ? -ENOMEM : err;
 }
