@@ -108,7 +108,12 @@ static int igt_userptr_hugetlb(void *arg)
 	       ok(!punch_hole(file, SZ_2M, SZ_2M)) &&
 	       ok(i915_gem_object_userptr_submit_done(mem.obj) == -EAGAIN) &&
 	       ok(!igt_userptr_submit(mem.obj)) &&
-	       sgt_is_file(mem.obj->mm.pages, file, first, nr, UINT_MAX);
+	       sgt_is_file(mem.obj->mm.pages, file, first, nr, UINT_MAX) &&
+	       /* now page by page, of folios that are the process's */
+	       ok(vm_mmap(file, mem.addr, 3 * SZ_2M, RW, MAP_PRIVATE | MAP_FIXED,
+			  0) == mem.addr) &&
+	       ok(!igt_userptr_submit(mem.obj)) && ok(!by_folio(mem.obj)) &&
+	       ok(pins_held() == before + nr) && write_and_read(mem.obj, 11);
 	return igt_userptr_end(&mem, good);
 }
 
