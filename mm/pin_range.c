@@ -163,7 +163,8 @@ EXPORT_SYMBOL_GPL(memfd_pins_charge);
  * * -EINVAL: @memfd is not on shmem or hugetlbfs, the range is empty, negative
  *   or ends past i_size, or the buffer would have more pages than are charged
  * * -ENOMEM: no memory, no huge page, a folio could not be migrated out of
- *   movable memory, or it is pinned too many times
+ *   movable memory (eleven tries, with pauses of 55 timer ticks in all), or it is
+ *   pinned too many times
  * * -ENOSPC: the filesystem is full
  * * -EIO: memory failure in a folio of the range, or swap could not be read
  * * -EACCES: only before 6.11: a folio has to be migrated, and @memfd is not open
