@@ -296,13 +296,15 @@ static void test_write_anon(void)
 {
 	char *mem = anon_small(pages(NPAGES));
 	int dev = pin(PIN_TEST_SLOW, PIN_TEST_WRITE, mem, NPAGES);
-	int64_t swapped = vmstat("pswpout");
+	int64_t enough = vmstat("pswpout") + NPAGES / 2;
 
 	write_pages(dev);
 	unpin(dev, PIN_TEST_DIRTY);
 	swap_on(MIB(16));
-	igt_assert_eq(madvise(mem, pages(NPAGES), MADV_PAGEOUT), 0);
-	igt_assert(vmstat("pswpout") - swapped > NPAGES / 2);
+	/* What another CPU has at hand stays the first time. */
+	for (int i = 0; i < 100 && vmstat("pswpout") < enough; i++)
+		igt_assert_eq(madvise(mem, pages(NPAGES), MADV_PAGEOUT), 0);
+	igt_assert_lte(enough, vmstat("pswpout"));
 	check_written(mem);
 	swap_off();
 	unmap(mem, pages(NPAGES));
