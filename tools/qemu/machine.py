@@ -16,6 +16,7 @@ PAGE = 4096
 PAGE_PIXELS = PAGE // 4
 MEMORY = 128			# MiB of the virtual machine
 CURSOR = "cursor 64 5 7"	# what the guest says of it: size, hot spot
+CURSOR_SEEN = "^cursor 64x64, 5,7$"	# and the viewer
 
 # For QEMU's display "dbus,p2p=yes".
 VIEWER = [os.path.abspath("build/examples/guest-viewer"), "--verbose", "display"]
