@@ -50,8 +50,8 @@ bench:		## what udmabuf costs beside the kernel's own (KERNELS=: 6.12, 7.x)
 	tools/bench/run $(KERNELS)
 
 .PHONY: i915
-i915:		## build i915.ko with our userptr objects for Debian 13's kernel 6.12
-	tools/vm/chroot -- tools/i915
+i915:		## build i915.ko with our userptr objects for Debian 13 (KERNEL=: 7.x)
+	tools/vm/chroot -- tools/i915 $(KERNEL)
 
 # DKMS builds for the running kernel, and again after each kernel update.
 # DKMSFLAGS: other folders than the system's, for a trial.

@@ -258,6 +258,9 @@ static int igt_userptr_arguments(void *arg)
 
 #include "i915_gem_userptr_change.c"
 #include "i915_gem_userptr_export.c"
+#if IS_ENABLED(CONFIG_FAULT_INJECTION)
+#include "i915_gem_userptr_fail.c"
+#endif
 
 static long pins_before;
 
@@ -304,6 +307,11 @@ int i915_gem_userptr_mock_selftests(void)
 		SUBTEST(igt_userptr_export_access),
 		SUBTEST(igt_userptr_export_hugetlb),
 		SUBTEST(igt_userptr_export_limit),
+#if IS_ENABLED(CONFIG_FAULT_INJECTION)
+		SUBTEST(igt_userptr_fail_anonymous),
+		SUBTEST(igt_userptr_fail_memfd),
+		SUBTEST(igt_userptr_fail_hugetlb),
+#endif
 	};
 	struct drm_i915_private *i915;
 	int err;
