@@ -23,7 +23,7 @@ modules:	## build the kernel modules (KDIR=: kernel build folder, C=1: sparse)
 	@find $(MODDIR) -xtype l -delete
 	$(MAKE) -C $(KDIR) M=$(MODDIR) modules
 
-# These two set themselves up: what they need is installed or made when missing.
+# What uses the Debian root sets itself up: what it needs is installed or made when missing.
 .PHONY: demo
 demo:		## show, in a VM, a Wayland client that is composited without a copy
 	tools/demo/run
@@ -41,7 +41,7 @@ check-all:	## the same on 6.1, 6.12, 7.x and a kernel that distrusts everything,
 	tools/check 6.12 6.1 7.x debug
 
 .PHONY: check-debug
-check-debug:	## on that kernel alone, with the selftests of i915
+check-debug:	## IGT tests on that kernel alone, and the selftests of i915
 	tools/check debug
 
 KERNELS	?= 6.12 7.x
@@ -99,4 +99,4 @@ clean:		## remove everything that was built
 
 .PHONY: help
 help:		## list the targets
-	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 16
+	@sed -n 's/^\([a-z0-9-]*\):.*## /\1\t/p' Makefile | expand -t 16

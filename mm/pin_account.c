@@ -214,7 +214,7 @@ unsigned long pin_user_limit(void)
  * Return: 0, or with nothing charged:
  * * -ENOMEM: the user would have more than user_limit_mb, or, in strict mode,
  *   more locked memory than RLIMIT_MEMLOCK; or no memory
- * * -EPERM: strict mode, and RLIMIT_MEMLOCK is 0
+ * * -EPERM: strict mode, RLIMIT_MEMLOCK is 0, and no CAP_IPC_LOCK
  */
 int pin_charge(struct pin_charge *charge, const char *driver,
 	       unsigned long nr_pages)

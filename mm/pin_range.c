@@ -165,7 +165,7 @@ EXPORT_SYMBOL_GPL(memfd_pins_charge);
  * * -ENOMEM: no memory, no huge page, a folio could not be migrated out of
  *   movable memory (eleven tries, with pauses of 55 timer ticks in all), or it is
  *   pinned too many times
- * * -ENOSPC: the filesystem is full
+ * * -ENOSPC: the tmpfs is full; of a mount of hugetlbfs it is -ENOMEM
  * * -EIO: memory failure in a folio of the range, or swap could not be read
  * * -EACCES: only before 6.11: a folio has to be migrated, and @memfd is not open
  *   for reading

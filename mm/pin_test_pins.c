@@ -88,7 +88,8 @@ static int get_remote_mm(struct test_pins *pins)
  * Context: may sleep.
  *
  * Return: 0, -EINVAL, -EMSGSIZE if the call cannot be given that number of pages,
- * -ENOMEM, -ESRCH if there is no such process, or an error of pin_charge().
+ * -ENOMEM, -ESRCH if there is no such process, or an error of pin_charge() or
+ * test_pins_watch().
  */
 int test_pins_init(struct test_pins *pins, const struct pin_test_range *range)
 {

@@ -139,7 +139,7 @@ static int open_udmabuf(void)
 		return fd;
 	if (errno == ENOENT || errno == ENODEV || errno == ENXIO)
 		die(STATUS_NO_UDMABUF,
-		    "there is no " UDMABUF_NODE " (modprobe udmabuf?)");
+		    "there is no " UDMABUF_NODE " (modprobe udmabuf_pinfold, or udmabuf?)");
 	if (errno == EACCES || errno == EPERM)
 		die(STATUS_NO_PERMISSION,
 		    "no permission to open " UDMABUF_NODE " (group kvm, or a seat)");
@@ -166,7 +166,7 @@ void pool_share_udmabuf(struct pool *pool, struct window *window)
 		buffer->dmabuf = ioctl(udmabuf, UDMABUF_CREATE, &create);
 		if (buffer->dmabuf < 0)
 			die(STATUS_NO_DMABUF,
-			    "udmabuf refuses %llu bytes at offset %llu (parameter size_limit_mb?): %m",
+			    "udmabuf refuses %llu bytes at offset %llu (parameter user_limit_mb or size_limit_mb?): %m",
 			    (unsigned long long)create.size,
 			    (unsigned long long)create.offset);
 

@@ -67,7 +67,8 @@ struct pin_test_range {
  *
  * Long-term pins are charged to the caller. Errors are those of the function, and
  * EBUSY: the file has pins; EINVAL: unknown call or flags; EMSGSIZE: the number of
- * pages is none that the function can be given.
+ * pages is none that the function can be given; ESRCH: there is no such process;
+ * ENOMEM, EPERM: no memory, or a limit; EINTR: a signal.
  *
  * With PIN_TEST_NOTIFY, an MMU notifier looks after the range, and when the mapping
  * of any part of it changes, all is unpinned: then there are no entries, and
@@ -101,6 +102,8 @@ struct pin_test_pin {
  *	count tells of it, which is more when there are 1024 references
  * @flags: PIN_TEST_PAGE_ZERO and so on
  * @zone: name of the memory zone
+ *
+ * EINVAL: there is no such entry.
  */
 struct pin_test_page {
 	__u32 entry;
@@ -113,7 +116,7 @@ struct pin_test_page {
 	char zone[12];
 };
 
-/* Arguments of PIN_TEST_UNPIN */
+/* Arguments of PIN_TEST_UNPIN; others are EINVAL, and where there are no pins ENODATA */
 #define PIN_TEST_CLEAN		0
 #define PIN_TEST_DIRTY		1	/* mark the pages dirty */
 

@@ -62,8 +62,9 @@ struct udmabuf_info {
  * @fd: returns the dma-buf's descriptor
  * @reserved: 0, else EINVAL
  *
- * Errors are those of UDMABUF_CREATE_LIST, and EACCES: a file is not open for what
- * the dma-buf would allow.
+ * Errors are those of UDMABUF_CREATE_LIST. EACCES: a file is not open for what the
+ * dma-buf would allow, which here the parameter allow_readonly does not change if a
+ * flag is given.
  */
 struct udmabuf_create_ext {
 	__u32 flags;
