@@ -20,39 +20,23 @@
 #define FLAGS_ZONE	((unsigned long)ZONEID_MASK << ZONEID_PGSHIFT)
 #define NO_ZONE		ULONG_MAX
 
-/* References that there may be; not 0. */
-#define REFS_GUESS	1
-
-static noinline bool try_get_refs_again(struct folio *folio, int refs, int *guess)
-{
-	int old = folio_ref_count(folio);
-
-	do {
-		if (old <= 0 || old > PIN_MAX_REFS)
-			return false;
-	} while (!atomic_try_cmpxchg(&folio->_refcount, &old, old + refs));
-	*guess = old;
-	return true;
-}
-
 /*
  * Take @refs references on what was a folio a moment ago, with RCU held since
  * then: folio_try_get() for several, with room left. All pages of a folio that
- * has been freed have no references, and those that are mapped read-only, of
- * optimized huge pages, are never written to.
- *
- * Neighbours in a file tend to have as many references as each other: @guess is
- * what the one before had, and saves a look before the exchange.
+ * has been freed have no references. Those of optimized huge pages may be mapped
+ * read-only, and even an exchange that fails is a write: so the look comes first.
  */
-static inline bool try_get_refs(struct folio *folio, int refs, int *guess)
+static inline bool try_get_refs(struct folio *folio, int refs)
 {
-	int old = *guess;
+	int old = folio_ref_count(folio);
 
 	if (page_is_fake_head(&folio->page))
 		return false;
-	if (likely(atomic_try_cmpxchg(&folio->_refcount, &old, old + refs)))
-		return true;
-	return try_get_refs_again(folio, refs, guess);
+	do {
+		if (unlikely(old <= 0 || old > PIN_MAX_REFS))
+			return false;
+	} while (!atomic_try_cmpxchg(&folio->_refcount, &old, old + refs));
+	return true;
 }
 
 /* Not nothing, a swapped folio, or an internal entry of the XArray. */
@@ -117,12 +101,11 @@ static void pin_leaf(struct address_space *mapping, struct xa_state *xas,
 	struct xa_node *node = xas->xa_node;
 	struct pin_cursor cur = *cursor;
 	unsigned long zone = NO_ZONE;
-	int guess = REFS_GUESS;
 	pgoff_t end;
 
 	/* A tree of one entry has no node. */
 	end = 1 + (node ? min(cur.last, cur.index | XA_CHUNK_MASK) : cur.index);
-	while (try_get_refs(folio, GUP_PIN_COUNTING_BIAS, &guess)) {
+	while (try_get_refs(folio, GUP_PIN_COUNTING_BIAS)) {
 		if (!flags_are_good(folio, 0, &zone, &counter) ||
 		    folio->mapping != mapping || folio->index != cur.index ||
 		    !add_folio_span(&cur, folio, 0, 1)) {
@@ -155,6 +138,22 @@ static struct xa_node *node_after(const struct xarray *xa,
 }
 
 /*
+ * Take a reference on a large folio of the file, which may leave the file yet. What
+ * was freed and used anew may have PG_head already and its _pincount set to 0 only
+ * later; but as long as that is not done, it is in no file.
+ */
+static __always_inline bool get_large(struct address_space *mapping,
+				      struct folio *folio)
+{
+	if (!try_get_refs(folio, 1))
+		return false;
+	if (likely(is_large(folio) && READ_ONCE(folio->mapping) == mapping))
+		return true;
+	folio_put(folio);
+	return false;
+}
+
+/*
  * Pin what is like @folio, a large folio that @xas is at and that is pinned, up to
  * its end or that of the range: whole folios of its size, with its @flags. That is
  * how most are, and there is little to do for each but to compare, if there are
@@ -174,7 +173,6 @@ static noinline unsigned long pin_alike(struct address_space *mapping,
 	struct page *next = folio_page(folio, nr);
 	struct xa_node *node = xas->xa_node;
 	struct memfd_span *span = cur->span, *before = span;
-	int guess = REFS_GUESS;
 	void __rcu **slot;
 
 	/* The range may have ended within @folio. */
@@ -211,17 +209,13 @@ static noinline unsigned long pin_alike(struct address_space *mapping,
 			span->nr = 0;
 			next = &folio->page;
 		}
-		if (!try_get_refs(folio, 1, &guess))
+		if (!get_large(mapping, folio))
 			break;
-		if (!is_large(folio)) {
-			folio_put(folio);
-			break;
-		}
 		atomic_inc(&folio->_pincount);
 		if (read_flags(folio) != flags ||
 		    folio_test_has_hwpoisoned(folio) ||
 		    folio_large_nr_pages(folio) != nr ||
-		    folio->mapping != mapping || folio->index != index) {
+		    READ_ONCE(folio->mapping) != mapping || folio->index != index) {
 			put_pin(folio);
 			break;
 		}
@@ -237,10 +231,7 @@ static noinline unsigned long pin_alike(struct address_space *mapping,
 	return (index - first) / step;
 }
 
-/*
- * Pin large folios, up to PIN_BATCH of them, from @folio on. As long as it is not
- * sure that it is large, nothing of it but the count of references may be written.
- */
+/* Pin large folios, up to PIN_BATCH of them, from @folio on. */
 static void pin_large(struct address_space *mapping, struct xa_state *xas,
 		      struct folio *folio, struct pin_cursor *cursor)
 {
@@ -248,21 +239,16 @@ static void pin_large(struct address_space *mapping, struct xa_state *xas,
 	unsigned int shift = cache_index_shift(mapping), nr_folios = 0;
 	unsigned long nr, offset, zone = NO_ZONE;
 	struct pin_cursor cur = *cursor;
-	int guess = REFS_GUESS;
 
 	do {
-		if (!try_get_refs(folio, 1, &guess))
+		if (!get_large(mapping, folio))
 			break;
-		if (!is_large(folio)) {
-			folio_put(folio);
-			break;
-		}
 		atomic_inc(&folio->_pincount);
 		nr = folio_large_nr_pages(folio);
 		offset = cur.index - (folio->index << shift);
 		if (!flags_are_good(folio, BIT(PG_head), &zone, &counter) ||
 		    folio_test_has_hwpoisoned(folio) ||
-		    folio->mapping != mapping || offset >= nr ||
+		    READ_ONCE(folio->mapping) != mapping || offset >= nr ||
 		    !add_folio_span(&cur, folio, offset, nr)) {
 			put_pin(folio);
 			break;
