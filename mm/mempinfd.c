@@ -147,21 +147,24 @@ static int append_pages(struct pinned_range *range, struct page **pages, long nr
 	struct run *run = last_run(range);
 	unsigned long pfn, folios = 0;
 	struct folio *folio = NULL;
+	bool follows;
 	int err = 0;
 	long i;
 
 	if (run)
 		folio = page_folio(pfn_to_page(run->pfn + run->nr - 1));
 	for (i = 0; i < nr; i++) {
-		if (page_folio(pages[i]) != folio) {
-			folio = page_folio(pages[i]);
-			err = check_folio(folio);
+		pfn = page_to_pfn(pages[i]);
+		follows = run && run->pfn + run->nr == pfn;
+		/* A page that comes once more begins a run. */
+		if (page_folio(pages[i]) != folio || !follows) {
+			err = check_folio(page_folio(pages[i]));
 			if (err)
 				break;
-			folios++;
 		}
-		pfn = page_to_pfn(pages[i]);
-		if (!run || run->pfn + run->nr != pfn) {
+		folios += page_folio(pages[i]) != folio;
+		folio = page_folio(pages[i]);
+		if (!follows) {
 			run = new_run(range);
 			err = -ENOMEM;
 			if (!run)
