@@ -199,6 +199,9 @@
  * SUBTEST: truncate-hugetlb-middle
  * Description: One of hugetlb pages ends at the end of one
  *
+ * SUBTEST: truncate-hugetlb-filling
+ * Description: A file that is truncated while it is filled does not go on to be
+ *
  * SUBTEST: tmpfs-unlink
  * Description: A dma-buf outlives the file and the mount
  *

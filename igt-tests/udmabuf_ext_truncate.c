@@ -10,6 +10,7 @@
 #include <stdatomic.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 
 #include "igt.h"
 #include "udmabuf_ext.h"
@@ -339,6 +340,49 @@ static void test_race(int dev)
 	}
 }
 
+static blkcnt_t blocks(int memfd)
+{
+	struct stat st;
+
+	igt_assert_eq(fstat(memfd, &st), 0);
+	return st.st_blocks;
+}
+
+/* When the first page has come, the file is to have none. */
+static void *truncate_filled_thread(void *arg)
+{
+	struct racer *racer = arg;
+
+	while (!blocks(racer->memfd) && !racer->stop)
+		;
+	if (ftruncate(racer->memfd, 0))
+		racer->error = errno;
+	return NULL;
+}
+
+/*
+ * Holes beyond the end are not filled: such pages would be nobody's, and stay. At
+ * most one is, if the file has ended when it had been looked at.
+ */
+static void test_filling_hugetlb(int dev)
+{
+	struct racer racer = { .memfd = unsealed_memfd(HUGE_2M, MIB(64)) };
+	pthread_t thread;
+	int dmabuf;
+
+	igt_assert_eq(pthread_create(&thread, NULL, truncate_filled_thread, &racer), 0);
+	dmabuf = __create_flags(dev, UDMABUF_FLAGS_UNSEALED, racer.memfd, 0, MIB(64));
+	racer.stop = true;
+	pthread_join(thread, NULL);
+	igt_assert_eq(racer.error, 0);
+	if (dmabuf >= 0)
+		close(dmabuf);
+	else
+		igt_assert_eq(dmabuf, -EINVAL);
+	igt_assert_lte(blocks(racer.memfd) * 512, MIB(2));
+	close(racer.memfd);
+}
+
 void udmabuf_ext_truncate_subtests(int dev)
 {
 	for (memory = memories; memory < memories + ARRAY_SIZE(memories); memory++) {
@@ -363,4 +407,6 @@ void udmabuf_ext_truncate_subtests(int dev)
 		udmabuf_test(test_middle_thp, dev);
 	igt_subtest("truncate-hugetlb-middle")
 		udmabuf_test(test_middle_hugetlb, dev);
+	igt_subtest("truncate-hugetlb-filling")
+		udmabuf_test(test_filling_hugetlb, dev);
 }

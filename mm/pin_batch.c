@@ -98,6 +98,10 @@ static int hugetlb_populate(struct file *memfd, pgoff_t index, pgoff_t last)
 			break;
 		}
 		inode_unlock_shared(file_inode(memfd));
+		/* It fills holes beyond the end, too. */
+		err = -EINVAL;
+		if ((loff_t)index << PAGE_SHIFT >= i_size_read(file_inode(memfd)))
+			break;
 		/* One byte: the page may end past i_size, which can be sealed. */
 		err = memfd->f_op->fallocate(memfd, FALLOC_FL_KEEP_SIZE,
 					     (loff_t)index << PAGE_SHIFT, 1);
