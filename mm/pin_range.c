@@ -152,7 +152,8 @@ EXPORT_SYMBOL_GPL(memfd_pins_charge);
  * the range is truncated or punched out; to prevent that, or to hold off later
  * seals, is the caller's part: pin, then look at the seals again under the
  * inode lock (an F_ADD_SEALS that came earlier shows, a later one sees the
- * pins).
+ * pins). So is to keep a mount of hugetlbfs with a size or a reservation in place:
+ * the last of its pages is counted there, and the kernel does not wait for it.
  *
  * Context: may sleep and allocate. Takes the inode lock, folio locks and what
  * migration takes, so the caller holds none of inode lock, mmap_lock and

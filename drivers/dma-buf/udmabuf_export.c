@@ -270,13 +270,14 @@ static void udmabuf_detach(struct dma_buf *dmabuf,
  * Whatever the CPU is going to do, it needs to see all that devices wrote: a
  * write that covers only a part of the buffer must not bring back old data in
  * the rest when a bounce buffer is refilled from it. They must have finished:
- * the core waits for the fences only after this call. If several devices with
- * bounce buffers wrote, the one that attached first wins.
+ * the core waits for the fences only after this call. If several devices have
+ * bounce buffers, the one that attached first wins, whichever of them wrote.
  *
  * While another CPU access is writing, memory is what counts: its writes are
  * not in the bounce buffers yet. Nothing but the end of an access tells that it
  * has ended, so whoever dies in the middle of one keeps others from seeing what
- * devices with bounce buffers write.
+ * devices with bounce buffers write. So does a signal that comes while the core
+ * waits once more, for a fence that was not there before: it does not tell.
  */
 static int udmabuf_begin_cpu_access(struct dma_buf *dmabuf,
 				    enum dma_data_direction dir)
