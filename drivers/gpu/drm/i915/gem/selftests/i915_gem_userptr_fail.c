@@ -127,8 +127,9 @@ static int fail_round(struct igt_trial *trial, struct file *file,
 	return ret;
 }
 
-/* Every allocation of the first @nr_steps steps. */
-static int fail_all(struct drm_i915_private *i915, struct file *(*make_file)(void),
+/* Every allocation of the first @nr_steps steps; without @make_file, over no file. */
+static int fail_all(struct drm_i915_private *i915,
+		    struct file *(*make_file)(unsigned long size),
 		    unsigned long size, unsigned int nr_steps)
 {
 	struct igt_trial trial = { .i915 = i915, .other = mock_gem_device() };
@@ -141,11 +142,13 @@ static int fail_all(struct drm_i915_private *i915, struct file *(*make_file)(voi
 	for (step = 0; step < nr_steps && ret >= 0; step++) {
 		n = 1;
 		do {
-			file = make_file();
+			file = make_file ? make_file(size) : NULL;
 			if (IS_ERR(file)) {
-				pr_info("%s: skipped: %pe\n", __func__, file);
+				pr_info("igt_userptr_fail: skipped: %pe\n", file);
 				goto out;
 			}
+			if (file)
+				seal(file, F_SEAL_SHRINK);
 			ret = fail_round(&trial, file, size, step, n++);
 			/* fput() waits for the end of all tests. */
 			if (file)
@@ -153,48 +156,25 @@ static int fail_all(struct drm_i915_private *i915, struct file *(*make_file)(voi
 		} while (ret > 0);
 		allocations += n - 2;
 	}
-	pr_info("%s: %s%u allocations, of which %u are needed\n", __func__,
+	pr_info("igt_userptr_fail: %s%u allocations, of which %u are needed\n",
 		trial.failed ? "" : "skipped: ", allocations, trial.failed);
 out:
 	mock_destroy_device(trial.other);
 	return min(ret, 0);
 }
 
-static struct file *make_none(void)
-{
-	return NULL;
-}
-
-static struct file *make_sealed_shmem(void)
-{
-	struct file *file = make_shmem(SIZE);
-
-	if (!IS_ERR(file))
-		seal(file, F_SEAL_SHRINK);
-	return file;
-}
-
-static struct file *make_sealed_hugetlb(void)
-{
-	struct file *file = make_hugetlb(SZ_4M);
-
-	if (!IS_ERR(file))
-		seal(file, F_SEAL_SHRINK);
-	return file;
-}
-
 /* Only what is a file can be exported. */
 static int igt_userptr_fail_anonymous(void *arg)
 {
-	return fail_all(arg, make_none, SIZE, 2);
+	return fail_all(arg, NULL, SIZE, 2);
 }
 
 static int igt_userptr_fail_memfd(void *arg)
 {
-	return fail_all(arg, make_sealed_shmem, SIZE, ARRAY_SIZE(trial_steps));
+	return fail_all(arg, make_shmem, SIZE, ARRAY_SIZE(trial_steps));
 }
 
 static int igt_userptr_fail_hugetlb(void *arg)
 {
-	return fail_all(arg, make_sealed_hugetlb, SZ_4M, ARRAY_SIZE(trial_steps));
+	return fail_all(arg, make_hugetlb, SZ_4M, ARRAY_SIZE(trial_steps));
 }
