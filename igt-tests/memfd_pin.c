@@ -92,14 +92,18 @@
  * Description: A folio that is locked may be on its way out of its file: a pin waits
  *              for it, with %arg[1]
  *
+ * SUBTEST: busy-locked-kill-%s
+ * Description: Who waits for it can be killed, and leaves nothing pinned: %arg[1]
+ *
  * arg[1]:
  *
  * @shmem:		small pages
  * @thp:		transparent huge pages
  * @hugetlb:		2 MiB hugetlb pages
- *
- * SUBTEST: busy-locked-kill
- * Description: Who waits for it can be killed, and leaves nothing pinned
+ * @fallocated:		small pages that still have to be zeroed
+ * @movable:		small pages that have to be moved
+ * @movable-thp:	transparent huge pages that have to be moved
+ * @movable-hugetlb:	2 MiB hugetlb pages that have to be moved
  *
  * SUBTEST: busy-pipe-%s
  * Description: A page in ZONE_MOVABLE that a pipe holds: ENOMEM until it lets go,

@@ -18,6 +18,8 @@
 #include <sys/sysmacros.h>
 #include <sys/uio.h>
 #include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
 
 #include "cgroup_helper.h"
 #include "igt.h"
@@ -164,89 +166,141 @@ static void test_direct_io_hugetlb(int dev)
 	check_direct_io(dev, HUGE_2M);
 }
 
+/* Whether the process has ended; it is still to be waited for. */
+static bool has_ended(pid_t pid)
+{
+	siginfo_t info = {};
+
+	igt_assert_eq(waitid(P_PID, pid, &info, WEXITED | WNOHANG | WNOWAIT), 0);
+	return info.si_pid;
+}
+
 /* Until the process waits for a folio to be unlocked. It must not end before. */
 static void await_folio_wait(pid_t pid)
 {
 	char path[64], where[64];
-	siginfo_t info;
 
 	snprintf(path, sizeof(path), "/proc/%d/wchan", pid);
 	do {
-		info.si_pid = 0;
-		igt_assert_eq(waitid(P_PID, pid, &info, WEXITED | WNOHANG | WNOWAIT), 0);
-		igt_assert_f(!info.si_pid, "the pin has not waited\n");
+		igt_assert_f(!has_ended(pid), "the pin has not waited\n");
 		sched_yield();
 		where[0] = '\0';
 		read_line(path, where, sizeof(where));
 	} while (!strstr(where, "folio"));
 }
 
-/* @kill: give up waiting, by SIGKILL */
-static void check_locked(int dev, enum backing backing, bool kill_it)
+static void unlock(int locker)
 {
-	int memfd = sealed_memfd(backing, SIZE), locker, status;
-	char *mem = map_fd(memfd, SIZE);
-	int64_t pins;
+	igt_assert_eq(ioctl(locker, PIN_TEST_UNLOCK), 0);
+	close(locker);
+}
+
+/*
+ * What a kind of memory is made of: pages that are filled, or only allocated and then
+ * without contents.
+ */
+static const struct locked {
+	const char *name;
+	enum backing backing;
+	bool filled, movable;
+} locked[] = {
+	{ "shmem", SHMEM, true, false },
+	{ "thp", THP, true, false },
+	{ "hugetlb", HUGE_2M, true, false },
+	{ "fallocated", SHMEM, false, false },
+	{ "movable", SHMEM, true, true },
+	{ "movable-thp", THP, true, true },
+	{ "movable-hugetlb", HUGE_2M, true, true },
+};
+
+static const struct locked *current;
+
+static int make_memfd(void)
+{
+	int memfd = sealed_memfd(current->backing, SIZE);
+	void *mem;
+
+	require_pinnable(current->backing);
+	igt_require_f(!access("/dev/pin_test", F_OK), "no /dev/pin_test\n");
+	if (!current->filled) {
+		igt_assert_eq(fallocate(memfd, 0, 0, SIZE), 0);
+		return memfd;
+	}
+	if (current->movable) {
+		mem = fill_movable(memfd, current->backing);
+	} else {
+		mem = map_fd(memfd, SIZE);
+		fill(mem, 0, NPAGES, 1);
+	}
+	unmap(mem, SIZE);
+	return memfd;
+}
+
+/* Another process pins a file of which a folio is locked. Returns who holds the lock. */
+static int pin_beside_lock(int dev, int memfd, pid_t *child)
+{
+	struct pin_test_lock lock = { .fd = memfd, .index = HELD / page_size() };
+	int locker = open_device();
+
+	igt_assert_eq(ioctl(locker, PIN_TEST_LOCK, &lock), 0);
+	*child = fork();
+	igt_assert_lte(0, *child);
+	if (!*child)
+		_exit(__create(dev, memfd, 0, SIZE) < 0);
+	await_folio_wait(*child);
+	return locker;
+}
+
+static void test_locked(int dev)
+{
+	int memfd = make_memfd(), locker, status;
 	pid_t child;
 
-	require_pinnable(backing);
-	igt_require_f(!access("/dev/pin_test", F_OK), "no /dev/pin_test\n");
-	fill(mem, 0, NPAGES, 1);
-	locker = pin_memfd(PIN_TEST_MEMFD, memfd, 0, SIZE);
-	pins = pins_held();
-	igt_assert_eq(ioctl(locker, PIN_TEST_LOCK, HELD / page_size()), 0);
-
-	child = fork();
-	igt_assert_lte(0, child);
-	if (!child)
-		_exit(__create(dev, memfd, 0, SIZE) < 0);
-	await_folio_wait(child);
-	if (kill_it) {
-		igt_assert_eq(kill(child, SIGKILL), 0);
-		igt_assert_eq(waitpid(child, &status, 0), child);
-		igt_assert(WIFSIGNALED(status));
-		igt_assert_eq_s64(pins_held(), pins);
-	}
-	igt_assert_eq(ioctl(locker, PIN_TEST_UNLOCK), 0);
-	if (!kill_it) {
-		igt_assert_eq(waitpid(child, &status, 0), child);
-		igt_assert_eq(status, 0);
-	}
-	close(locker);
-	unmap(mem, SIZE);
+	locker = pin_beside_lock(dev, memfd, &child);
+	unlock(locker);
+	igt_assert_eq(waitpid(child, &status, 0), child);
+	igt_assert_eq(status, 0);
 	close(memfd);
 }
 
-static void test_locked_shmem(int dev)
-{
-	check_locked(dev, SHMEM, false);
-}
+/* Long after a process that can be killed has ended, on a busy machine, too */
+#define KILL_SECONDS	60
 
-static void test_locked_thp(int dev)
-{
-	check_locked(dev, THP, false);
-}
-
-static void test_locked_hugetlb(int dev)
-{
-	check_locked(dev, HUGE_2M, false);
-}
-
+/*
+ * Who waits is killed. If that does not end it, the lock is given back and so nobody
+ * left behind who waits for it.
+ */
 static void test_locked_kill(int dev)
 {
-	check_locked(dev, HUGE_2M, true);
+	int memfd = make_memfd(), locker, status;
+	int64_t pins = pins_held();
+	time_t limit;
+	bool ended;
+	pid_t child;
+
+	locker = pin_beside_lock(dev, memfd, &child);
+	igt_assert_eq(kill(child, SIGKILL), 0);
+	limit = time(NULL) + KILL_SECONDS;
+	while (!has_ended(child) && time(NULL) < limit)
+		sched_yield();
+	ended = has_ended(child);
+	if (ended)
+		igt_assert_eq_s64(pins_held(), pins);
+	unlock(locker);
+	igt_assert_eq(waitpid(child, &status, 0), child);
+	igt_assert_f(ended, "%d seconds after SIGKILL it still waited\n", KILL_SECONDS);
+	igt_assert(WIFSIGNALED(status));
+	close(memfd);
 }
 
 void memfd_pin_busy_subtests(int dev)
 {
-	igt_subtest("busy-locked-shmem")
-		udmabuf_test(test_locked_shmem, dev);
-	igt_subtest("busy-locked-thp")
-		udmabuf_test(test_locked_thp, dev);
-	igt_subtest("busy-locked-hugetlb")
-		udmabuf_test(test_locked_hugetlb, dev);
-	igt_subtest("busy-locked-kill")
-		udmabuf_test(test_locked_kill, dev);
+	for (current = locked; current < locked + ARRAY_SIZE(locked); current++) {
+		igt_subtest_f("busy-locked-%s", current->name)
+			udmabuf_test(test_locked, dev);
+		igt_subtest_f("busy-locked-kill-%s", current->name)
+			udmabuf_test(test_locked_kill, dev);
+	}
 	igt_subtest("busy-pipe-shmem")
 		udmabuf_test(test_pipe_shmem, dev);
 	igt_subtest("busy-pipe-thp")

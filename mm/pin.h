@@ -63,6 +63,7 @@ static inline bool add_folio_span(struct pin_cursor *cursor,
 bool pin_fast(struct address_space *mapping, struct pin_cursor *cursor);
 void unpin_fast(const struct memfd_span *spans, unsigned long nr, bool dirty);
 int pin_batch(struct file *memfd, struct pin_cursor *cursor);
+int pin_populate(struct file *memfd, pgoff_t index, pgoff_t *last);
 
 static inline bool is_memfd(const struct file *file)
 {

@@ -6,23 +6,24 @@
  * changed, it is for administrators, and not for machines in use.
  */
 #include <linux/capability.h>
+#include <linux/file.h>
 #include <linux/fs.h>
+#include <linux/hugetlb.h>
 #include <linux/ktime.h>
 #include <linux/memfd_pin.h>
 #include <linux/miscdevice.h>
 #include <linux/mm.h>
 #include <linux/module.h>
 #include <linux/mutex.h>
+#include <linux/pagemap.h>
 #include <linux/sched/signal.h>
+#include <linux/shmem_fs.h>
 #include <linux/slab.h>
 #include <linux/uio.h>
 
 #include "pin_test.h"
 
-/*
- * An open file: the pins of one call, if it is in use, one of their folios, which is
- * locked, and an attachment.
- */
+/* An open file: the pins of one call, if it is in use, an attachment, and a lock. */
 struct pin_test_file {
 	struct mutex lock; /* of all of it; taken outside of mmap_lock and dma_resv */
 	struct test_pins pins;
@@ -46,23 +47,42 @@ static int pin_test_open(struct inode *inode, struct file *file)
 	return 0;
 }
 
-static int pin_test_lock(struct pin_test_file *test, unsigned long entry)
+static int lock_folio(struct pin_test_file *test, struct file *memfd, pgoff_t index)
 {
+	struct address_space *mapping = memfd->f_mapping;
 	struct folio *folio;
-	struct page *page;
 
-	if (test->locked)
-		return -EBUSY;
-	page = test_pins_get_page(&test->pins, entry);
-	if (!page)
+	if (!shmem_file(memfd) && !is_file_hugepages(memfd))
 		return -EINVAL;
-	folio = page_folio(page);
+	folio = filemap_get_folio(mapping, index >> cache_index_shift(mapping));
+	if (IS_ERR(folio))
+		return -ENOENT;
 	if (folio_lock_killable(folio)) {
 		folio_put(folio);
 		return -EINTR;
 	}
 	test->locked = folio;
 	return 0;
+}
+
+static int pin_test_lock(struct pin_test_file *test, const void __user *argp)
+{
+	struct pin_test_lock arg;
+	struct file *memfd;
+	int err;
+
+	if (copy_from_user(&arg, argp, sizeof(arg)))
+		return -EFAULT;
+	if (arg.reserved)
+		return -EINVAL;
+	if (test->locked)
+		return -EBUSY;
+	memfd = fget(arg.fd);
+	if (!memfd)
+		return -EBADF;
+	err = lock_folio(test, memfd, arg.index);
+	fput(memfd);
+	return err;
 }
 
 static int pin_test_unlock(struct pin_test_file *test)
@@ -77,7 +97,6 @@ static int pin_test_unlock(struct pin_test_file *test)
 
 static void end_use(struct pin_test_file *test, bool dirty)
 {
-	pin_test_unlock(test);
 	test_pins_unwatch(&test->pins);
 	test_pins_unpin(&test->pins, dirty);
 	test_pins_exit(&test->pins);
@@ -275,7 +294,7 @@ static long pin_test_ioctl(struct file *file, unsigned int cmd,
 		ret = pin_test_detach(test, argp);
 		break;
 	case PIN_TEST_LOCK:
-		ret = pin_test_lock(test, value);
+		ret = pin_test_lock(test, argp);
 		break;
 	case PIN_TEST_UNLOCK:
 		ret = pin_test_unlock(test);
@@ -336,6 +355,7 @@ static int pin_test_release(struct inode *inode, struct file *file)
 {
 	struct pin_test_file *test = file->private_data;
 
+	pin_test_unlock(test);
 	end_use(test, false);
 	if (test->attachment.attach)
 		test_detach(&test->attachment);

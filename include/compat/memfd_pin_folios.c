@@ -28,34 +28,9 @@ static unsigned long map_for_gup(struct file *memfd, loff_t base,
 	return addr == -EAGAIN ? -ENOMEM : addr;
 }
 
-/*
- * GUP of these kernels does not migrate huge pages of hugetlbfs for long-term
- * pins, it warns and fails; and to map them takes the inode lock, which the caller
- * has. So there is nothing to do but to wait until the folio is idle. If it is not
- * movable, pin_fast() can have it then.
- */
-static int wait_for_hugetlb(struct file *memfd, pgoff_t index)
-{
-	unsigned int shift = cache_index_shift(memfd->f_mapping);
-	struct folio *folio;
-	int err = -EAGAIN;
-
-	folio = filemap_get_folio(memfd->f_mapping, index >> shift);
-	if (IS_ERR(folio))
-		return err;
-	if (may_be_movable(folio))
-		err = -ENOMEM;
-	else if (folio_lock_killable(folio))
-		err = -EINTR;
-	else
-		folio_unlock(folio);
-	folio_put(folio);
-	return err;
-}
-
 /**
  * pin_present_folios() - pin folios that are present, migrating them if need be
- * @memfd: a file on shmem or hugetlbfs, open for reading
+ * @memfd: a file on shmem, open for reading
  * @start: byte offset of the start of the range in the file
  * @end: byte offset of a byte in the last page
  * @folios: where to put them
@@ -83,8 +58,6 @@ long pin_present_folios(struct file *memfd, loff_t start, loff_t end,
 	loff_t base;
 	long ret;
 
-	if (is_file_hugepages(memfd))
-		return wait_for_hugetlb(memfd, start >> PAGE_SHIFT);
 	if (!current->mm)
 		return -ENOMEM;
 	base = round_down(start, PAGE_SIZE);

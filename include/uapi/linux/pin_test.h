@@ -5,7 +5,8 @@
  * at once. For CAP_SYS_ADMIN, on machines for testing.
  *
  * Each open file holds the pins of one call, until PIN_TEST_UNPIN or the last
- * close, and so one attachment to a dma-buf, until PIN_TEST_DETACH. The data of the
+ * close, and so one attachment to a dma-buf, until PIN_TEST_DETACH, and the lock of
+ * one folio, until PIN_TEST_UNLOCK. The data of the
  * pinned pages is read and written by pread() and pwrite(): the offset is entry *
  * page size + offset in that page.
  */
@@ -172,19 +173,33 @@ struct pin_test_attach {
 	__u64 bytes;
 };
 
-/*
- * PIN_TEST_LOCK takes the lock of the folio that an entry lies in, its argument, as
- * those do who take folios out of their files. It is held until PIN_TEST_UNLOCK, or
- * until there are no pins any more. Errors are EINVAL: there is no such entry; EBUSY:
- * a lock is held already; ENODATA for PIN_TEST_UNLOCK: none is; EINTR.
+/**
+ * struct pin_test_lock - PIN_TEST_LOCK: lock a folio of a memfd
+ * @fd: the memfd
+ * @reserved: 0
+ * @index: number of a page in the file, which lies in the folio
+ *
+ * As those do who take folios out of their files. The lock is held until
+ * PIN_TEST_UNLOCK, or the last close. The folio may have any contents and lie anywhere,
+ * and is not pinned.
+ *
+ * Errors are EBADF: no open descriptor; EINVAL: neither on shmem nor on hugetlbfs;
+ * ENOENT: there is no such folio; EBUSY: a lock is held already; EINTR; for
+ * PIN_TEST_UNLOCK, ENODATA: none is.
  */
+struct pin_test_lock {
+	__s32 fd;
+	__u32 reserved;
+	__u64 index;
+};
+
 #define PIN_TEST_PIN	_IOWR('g', 0x80, struct pin_test_pin)
 #define PIN_TEST_UNPIN	_IO('g', 0x81)
 #define PIN_TEST_QUERY	_IOWR('g', 0x82, struct pin_test_page)
 #define PIN_TEST_BENCH	_IOWR('g', 0x83, struct pin_test_bench)
 #define PIN_TEST_ATTACH	_IOWR('g', 0x84, struct pin_test_attach)
 #define PIN_TEST_DETACH	_IOR('g', 0x85, __u64)
-#define PIN_TEST_LOCK	_IO('g', 0x86)
+#define PIN_TEST_LOCK	_IOW('g', 0x86, struct pin_test_lock)
 #define PIN_TEST_UNLOCK	_IO('g', 0x87)
 
 #endif /* _UAPI_LINUX_PIN_TEST_H */
