@@ -132,23 +132,35 @@ static int hold_mount(struct udmabuf *ubuf, struct file *memfd)
 }
 
 /*
+ * Keep F_SEAL_WRITE off until the pins do, as a writable mapping would: to add it
+ * fails at once. The inode lock, which it is added under, is not for us to wait for:
+ * whoever has the file can keep it. So if somebody is adding the seal now, and will
+ * only know in a moment whether that succeeds, the buffer is refused.
+ */
+static int hold_off_seal(const struct udmabuf *ubuf, struct file *memfd)
+{
+	if (ubuf->flags & UDMABUF_FLAGS_READONLY ||
+	    !mapping_map_writable(memfd->f_mapping))
+		return 0;
+	return check_seals(memfd, ubuf->flags) ?: -EBUSY;
+}
+
+static void allow_seal(const struct udmabuf *ubuf, struct file *memfd)
+{
+	if (!(ubuf->flags & UDMABUF_FLAGS_READONLY))
+		mapping_unmap_writable(memfd->f_mapping);
+}
+
+/*
  * Append slices of one file to the buffer. Those that follow each other in the file
  * are pinned as one, so that a folio is pinned once and not once for each.
  */
-static int add_slices(struct udmabuf *ubuf, struct file *memfd,
+static int pin_slices(struct udmabuf *ubuf, struct file *memfd,
 		      const struct udmabuf_create_item *list, u32 count)
 {
 	u64 start, size;
 	int err;
 	u32 i;
-
-	err = check_seals(memfd, ubuf->flags);
-	if (!err)
-		err = check_mode(memfd, ubuf->flags);
-	if (!err)
-		err = hold_mount(ubuf, memfd);
-	if (err)
-		return err;
 
 	for (i = 0; i < count;) {
 		start = list[i].offset;
@@ -164,12 +176,26 @@ static int add_slices(struct udmabuf *ubuf, struct file *memfd,
 			return -EINTR;
 		cond_resched();
 	}
+	return 0;
+}
 
-	/* F_SEAL_WRITE from now on sees the pins; one that came before shows. */
-	if (down_read_killable(&file_inode(memfd)->i_rwsem))
-		return -EINTR;
+static int add_slices(struct udmabuf *ubuf, struct file *memfd,
+		      const struct udmabuf_create_item *list, u32 count)
+{
+	int err;
+
 	err = check_seals(memfd, ubuf->flags);
-	inode_unlock_shared(file_inode(memfd));
+	if (!err)
+		err = check_mode(memfd, ubuf->flags);
+	if (!err)
+		err = hold_mount(ubuf, memfd);
+	if (!err)
+		err = hold_off_seal(ubuf, memfd);
+	if (err)
+		return err;
+
+	err = pin_slices(ubuf, memfd, list, count);
+	allow_seal(ubuf, memfd);
 	return err;
 }
 
