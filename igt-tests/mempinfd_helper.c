@@ -4,11 +4,8 @@
  */
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/userfaultfd.h>
-#include <poll.h>
 #include <string.h>
 #include <sys/ioctl.h>
-#include <sys/syscall.h>
 
 #include "igt.h"
 #include "mempinfd_helper.h"
@@ -75,35 +72,4 @@ void unpin(int fd, const void *addr, uint64_t size)
 	int ret = __unpin(fd, addr, size);
 
 	igt_assert_f(!ret, "MEMPINFD_UNPIN: %s\n", strerror(-ret));
-}
-
-/* Stalls */
-
-int make_stall(void *addr, size_t size)
-{
-	struct uffdio_register range = {
-		.range = { .start = (uintptr_t)addr, .len = size },
-		.mode = UFFDIO_REGISTER_MODE_MISSING,
-	};
-	struct uffdio_api api = { .api = UFFD_API };
-	int uffd = syscall(SYS_userfaultfd, O_CLOEXEC | O_NONBLOCK);
-
-	igt_require_f(uffd >= 0, "no userfaultfd: %s\n", strerror(errno));
-	igt_assert_eq(ioctl(uffd, UFFDIO_API, &api), 0);
-	igt_assert_eq(ioctl(uffd, UFFDIO_REGISTER, &range), 0);
-	return uffd;
-}
-
-void await_stall(int uffd, int socket)
-{
-	struct pollfd fds[] = {
-		{ .fd = uffd, .events = POLLIN },
-		{ .fd = socket, .events = POLLIN },
-	};
-	struct uffd_msg message;
-
-	igt_assert_lt(0, poll(fds, ARRAY_SIZE(fds), -1));
-	igt_assert_f(fds[0].revents & POLLIN, "it ended\n");
-	igt_assert_eq(read(uffd, &message, sizeof(message)), sizeof(message));
-	igt_assert_eq(message.event, UFFD_EVENT_PAGEFAULT);
 }

@@ -10,6 +10,7 @@
 #include "charge_helper.h"
 #include "pin_helper.h"
 #include "process_helper.h"
+#include "uffd_helper.h"
 
 /*
  * The subtests of each file. Each is run by mempinfd_test(), which fails it if it
@@ -31,13 +32,5 @@ int __pin(int fd, const void *addr, uint64_t size);
 int __unpin(int fd, const void *addr, uint64_t size);
 void pin(int fd, const void *addr, uint64_t size);
 void unpin(int fd, const void *addr, uint64_t size);
-
-/*
- * A userfaultfd for a range: who touches it first waits until the userfaultfd is
- * closed. It is a failure if that one instead ends, and closes @socket's peer or
- * writes to it.
- */
-int make_stall(void *addr, size_t size);
-void await_stall(int uffd, int socket);
 
 #endif

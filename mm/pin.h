@@ -8,6 +8,7 @@
 #include <linux/hugetlb.h>
 #include <linux/memfd_pin.h>
 #include <linux/mm.h>
+#include <linux/pagemap.h>
 #include <linux/shmem_fs.h>
 #include <linux/types.h>
 
@@ -26,6 +27,9 @@
 struct pin_cursor {
 	pgoff_t index;			/* what to pin next */
 	pgoff_t last;
+	bool nonblock;			/* -EAGAIN rather than to wait for others */
+	pgoff_t untouched;		/* up to here there is no address to touch */
+	unsigned long delta_touch;	/* see mm/pin_touch.c */
 	unsigned long delta;		/* what makes it an index in the buffer */
 	unsigned long nr_folios;	/* pinned so far */
 	struct memfd_span *span;	/* the last span, and the frame that */
@@ -60,10 +64,20 @@ static inline bool add_folio_span(struct pin_cursor *cursor,
 	return true;
 }
 
+/* Lock a folio that others may keep locked. Returns 0, -EINTR, or -EAGAIN. */
+static inline int pin_lock_folio(struct folio *folio,
+				 const struct pin_cursor *cursor)
+{
+	if (cursor->nonblock)
+		return folio_trylock(folio) ? 0 : -EAGAIN;
+	return folio_lock_killable(folio) ? -EINTR : 0;
+}
+
 bool pin_fast(struct address_space *mapping, struct pin_cursor *cursor);
 void unpin_fast(const struct memfd_span *spans, unsigned long nr, bool dirty);
 int pin_batch(struct file *memfd, struct pin_cursor *cursor);
-int pin_populate(struct file *memfd, pgoff_t index, pgoff_t *last);
+int pin_populate(struct file *memfd, struct pin_cursor *cursor, pgoff_t *last);
+int pin_touch(struct file *memfd, struct pin_cursor *cursor, pgoff_t index);
 
 static inline bool is_memfd(const struct file *file)
 {

@@ -65,7 +65,8 @@ static int check_pinned(struct folio *folio, struct address_space *mapping,
 
 /*
  * Pin the folio of the next page under its lock, for which pin_fast() does not wait.
- * Returns 0, -EXDEV if it may have to be migrated first, or as check_pinned().
+ * Returns 0, -EXDEV if it may have to be migrated first, or as check_pinned(); the
+ * cursor says whether to wait.
  */
 static int pin_locked(struct address_space *mapping, struct pin_cursor *cursor)
 {
@@ -78,9 +79,10 @@ static int pin_locked(struct address_space *mapping, struct pin_cursor *cursor)
 	folio = filemap_get_folio(mapping, index);
 	if (IS_ERR(folio))
 		return -EAGAIN;
-	if (folio_lock_killable(folio)) {
+	err = pin_lock_folio(folio, cursor);
+	if (err) {
 		folio_put(folio);
-		return -EINTR;
+		return err;
 	}
 	err = check_folio(folio, mapping, index);
 	if (!err && may_be_movable(folio))
@@ -180,6 +182,8 @@ static int pin_movable(struct file *memfd, struct pin_cursor *cursor,
 
 	if (huge && !HUGETLB_MIGRATES)
 		return -ENOMEM;
+	if (cursor->nonblock)
+		return -EAGAIN;
 	/*
 	 * With the inode lock held nobody can punch a new hole, which the kernel's
 	 * function would fill. Another user of the file may hold it for long, in
@@ -210,10 +214,10 @@ static int pin_movable(struct file *memfd, struct pin_cursor *cursor,
  */
 static int pin_slow(struct file *memfd, struct pin_cursor *cursor)
 {
-	pgoff_t last = cursor->last;
+	pgoff_t last;
 	int err;
 
-	err = pin_populate(memfd, cursor->index, &last);
+	err = pin_populate(memfd, cursor, &last);
 	if (err || pin_fast(memfd->f_mapping, cursor))
 		return err;
 	err = pin_locked(memfd->f_mapping, cursor);
@@ -245,7 +249,8 @@ int pin_batch(struct file *memfd, struct pin_cursor *cursor)
 		if (pin_fast(memfd->f_mapping, cursor))
 			return 0;
 		err = pin_slow(memfd, cursor);
-		if ((err != -EAGAIN && err != -EBUSY) || tries == PIN_RETRIES)
+		if ((err != -EAGAIN && err != -EBUSY) || tries == PIN_RETRIES ||
+		    cursor->nonblock)
 			break;
 		/*
 		 * Two that migrate the same folio are in each other's way, and who

@@ -7,7 +7,7 @@
  * Who shares the file may hold the lock of a folio, or of the inode, for as long as
  * he likes. So these are waited for such that a signal ends it, and not in
  * functions of the kernel that cannot be killed. What is left are moments between the
- * look and their lock.
+ * look and their lock, and reading from swap, which shmem does not do otherwise.
  */
 #include <linux/pagemap.h>
 #include <linux/sched/mm.h>
@@ -19,13 +19,16 @@
 /*
  * Zero a folio that fallocate() left without contents; now, and not on top of what a
  * device has written, as the first access after a pin would. Returns 0, also if it is
- * no longer of the file, or -EINTR.
+ * no longer of the file, or an error of pin_lock_folio().
  */
-static int zero_fallocated(struct folio *folio, struct address_space *mapping)
+static int zero_fallocated(struct folio *folio, struct file *memfd,
+			   const struct pin_cursor *cursor)
 {
-	if (folio_lock_killable(folio))
-		return -EINTR;
-	if (folio->mapping == mapping && !folio_test_uptodate(folio)) {
+	int err = pin_lock_folio(folio, cursor);
+
+	if (err)
+		return err;
+	if (folio->mapping == memfd->f_mapping && !folio_test_uptodate(folio)) {
 		folio_zero_range(folio, 0, folio_size(folio));
 		flush_dcache_folio(folio);
 		folio_mark_uptodate(folio);
@@ -34,49 +37,58 @@ static int zero_fallocated(struct folio *folio, struct address_space *mapping)
 	return 0;
 }
 
-/*
- * Have a folio with valid contents at page @index. Returns the index of the page
- * after it in *@next. What is there already need not be unlocked.
- */
-static int shmem_populate_one(struct address_space *mapping, pgoff_t index,
-			      pgoff_t *next)
+/* Read page @index from swap, or fill the hole that there is. */
+static int shmem_bring_in(struct file *memfd, struct pin_cursor *cursor,
+			  pgoff_t index)
 {
-	struct folio *folio = filemap_get_folio(mapping, index);
+	struct address_space *mapping = memfd->f_mapping;
 	struct page *page;
-	int err = 0;
+	int ret;
 
-	if (IS_ERR(folio)) {
-		page = shmem_read_mapping_page_gfp(mapping, index,
-						   mapping_gfp_mask(mapping));
-		if (IS_ERR(page))
-			return PTR_ERR(page);
-		folio = page_folio(page);
-	} else if (folio_contain_hwpoisoned_page(folio)) {
-		err = -EIO;
-	} else if (!folio_test_uptodate(folio)) {
-		err = zero_fallocated(folio, mapping);
-	}
-	*next = folio_next_index(folio);
-	folio_put(folio);
-	return err;
+	ret = pin_touch(memfd, cursor, index);
+	if (ret)
+		return min(ret, 0);
+	if (cursor->nonblock && xa_load(&mapping->i_pages, index))
+		return -EAGAIN;
+	page = shmem_read_mapping_page_gfp(mapping, index,
+					   mapping_gfp_mask(mapping));
+	if (IS_ERR(page))
+		return PTR_ERR(page);
+	put_page(page);
+	return 0;
 }
 
-static int shmem_populate(struct address_space *mapping, pgoff_t index,
+/*
+ * Have folios with valid contents from page @index on. What is there already need not
+ * be unlocked. Lowers *@last to the last page that was dealt with.
+ */
+static int shmem_populate(struct file *memfd, struct pin_cursor *cursor,
 			  pgoff_t *last)
 {
+	pgoff_t index = cursor->index;
+	struct folio *folio;
 	unsigned int i;
-	int err;
+	int err = 0;
 
-	for (i = 0; i < PIN_SLOW_BATCH && index <= *last; i++) {
+	for (i = 0; i < 2 * PIN_SLOW_BATCH && index <= *last && !err; i++) {
 		if (fatal_signal_pending(current))
 			return -EINTR;
-		err = shmem_populate_one(mapping, index, &index);
-		if (err)
-			return err;
 		cond_resched();
+		folio = filemap_get_folio(memfd->f_mapping, index);
+		if (IS_ERR(folio)) {
+			err = shmem_bring_in(memfd, cursor, index);
+			continue;
+		}
+		if (folio_contain_hwpoisoned_page(folio))
+			err = -EIO;
+		else if (!folio_test_uptodate(folio))
+			err = zero_fallocated(folio, memfd, cursor);
+		index = folio_next_index(folio);
+		folio_put(folio);
 	}
 	*last = min(*last, index - 1);
-	return 0;
+	/* What was brought in is to be pinned, whatever there is behind it. */
+	return index > cursor->index ? 0 : err ?: -EAGAIN;
 }
 
 /*
@@ -103,69 +115,84 @@ static int hugetlb_look(struct file *memfd, pgoff_t *index, pgoff_t last)
 }
 
 /*
- * Fill the holes in [@index, @last]. memfd_pin_folios() of 6.12 would take
- * huge pages for them that others have reserved; hugetlbfs itself accounts
- * right. It is called without the checks of vfs_fallocate(): to fill a hole
- * needs no right to write, a read access by mmap() fills it too.
+ * Fill a hole in hugetlbfs at page @index. memfd_pin_folios() of 6.12 would take huge
+ * pages for it that others have reserved; hugetlbfs itself accounts right. It is
+ * called without the checks of vfs_fallocate(): to fill a hole needs no right to
+ * write, a read access by mmap() fills it too.
  */
-static int hugetlb_populate(struct file *memfd, pgoff_t index, pgoff_t last)
+static int hugetlb_fill(struct file *memfd, pgoff_t index)
 {
-	struct super_block *sb = file_inode(memfd)->i_sb;
+	struct inode *inode = file_inode(memfd);
+	loff_t offset = (loff_t)index << PAGE_SHIFT;
 	int err;
 
-	sb_start_write(sb);
-	do {
-		err = hugetlb_look(memfd, &index, last);
-		if (err != -ENOENT)
-			break;
-		/* Wait for the inode lock such that it can be ended. */
-		if (down_read_killable(&file_inode(memfd)->i_rwsem)) {
-			err = -EINTR;
-			break;
-		}
-		inode_unlock_shared(file_inode(memfd));
-		/* It fills holes beyond the end, too. */
-		err = -EINVAL;
-		if ((loff_t)index << PAGE_SHIFT >= i_size_read(file_inode(memfd)))
-			break;
-		/* One byte: the page may end past i_size, which can be sealed. */
-		err = memfd->f_op->fallocate(memfd, FALLOC_FL_KEEP_SIZE,
-					     (loff_t)index << PAGE_SHIFT, 1);
-	} while (!err);
-	sb_end_write(sb);
-
-	if (err == -EINTR)
-		return fatal_signal_pending(current) ? -EINTR : -ERESTARTSYS;
+	/* Wait for the inode lock such that it can be ended. */
+	if (down_read_killable(&inode->i_rwsem))
+		return -EINTR;
+	inode_unlock_shared(inode);
+	/* It fills holes beyond the end, too. */
+	if (offset >= i_size_read(inode))
+		return -EINVAL;
+	sb_start_write(inode->i_sb);
+	/* One byte: the page may end past i_size, which can be sealed. */
+	err = memfd->f_op->fallocate(memfd, FALLOC_FL_KEEP_SIZE, offset, 1);
+	sb_end_write(inode->i_sb);
+	if (err == -EINTR && !fatal_signal_pending(current))
+		return -ERESTARTSYS;
 	return err == -ENOSPC ? -ENOMEM : err;
+}
+
+/* Fill the holes from where the cursor is to page @last. */
+static int hugetlb_populate(struct file *memfd, struct pin_cursor *cursor,
+			    pgoff_t last)
+{
+	pgoff_t index = cursor->index;
+	int err;
+
+	while ((err = hugetlb_look(memfd, &index, last)) == -ENOENT) {
+		if (cursor->nonblock)
+			return -EAGAIN;
+		if (fatal_signal_pending(current))
+			return -EINTR;
+		cond_resched();
+		err = pin_touch(memfd, cursor, index);
+		if (!err)
+			err = hugetlb_fill(memfd, index);
+		if (err < 0)
+			break;
+	}
+	return err;
 }
 
 /**
  * pin_populate() - bring in what is next to be pinned of a memfd
  * @memfd: a file on shmem or hugetlbfs
- * @index: index of the page to begin at, in the file
- * @last: index of the last page; returns that of the last one that was dealt with,
- *	after at most PIN_SLOW_BATCH folios
+ * @cursor: what is to be pinned; it stays where it is
+ * @last: returns the index of the last page that was dealt with, of a few folios
  *
  * Nothing keeps the folios where they are then.
  *
- * Context: may sleep; takes the inode lock of hugetlbfs, and folio locks.
+ * Context: may sleep; takes mmap_lock, folio locks, and the inode lock of hugetlbfs.
  *
- * Return: 0, or an error of memfd_pin_range().
+ * Return: 0 if at least the next page was there, or an error of memfd_pin_range();
+ * -EAGAIN if it has gone again.
  */
-int pin_populate(struct file *memfd, pgoff_t index, pgoff_t *last)
+int pin_populate(struct file *memfd, struct pin_cursor *cursor, pgoff_t *last)
 {
 	bool huge = is_file_hugepages(memfd);
 	unsigned int flags;
 	unsigned long nr;
 	int err;
 
+	*last = cursor->last;
 	flags = memalloc_pin_save();
 	if (huge) {
 		nr = pages_per_huge_page(hstate_file(memfd));
-		*last = min(*last, round_down(index, nr) + PIN_SLOW_BATCH * nr - 1);
-		err = hugetlb_populate(memfd, index, *last);
+		*last = min(*last, round_down(cursor->index, nr) +
+				   PIN_SLOW_BATCH * nr - 1);
+		err = hugetlb_populate(memfd, cursor, *last);
 	} else {
-		err = shmem_populate(memfd->f_mapping, index, last);
+		err = shmem_populate(memfd, cursor, last);
 	}
 	memalloc_pin_restore(flags);
 	/*
@@ -173,6 +200,6 @@ int pin_populate(struct file *memfd, pgoff_t index, pgoff_t *last)
 	 * are in the file they can be migrated, to memory from outside the pool.
 	 */
 	if (err == -ENOMEM && HUGETLB_MIGRATES && huge)
-		err = hugetlb_populate(memfd, index, *last);
+		err = hugetlb_populate(memfd, cursor, *last);
 	return err;
 }

@@ -143,20 +143,30 @@ EXPORT_SYMBOL_GPL(memfd_pins_charge);
  * @memfd: a file on shmem or hugetlbfs
  * @start: byte offset of the start of the range in the file
  * @end: byte offset of its last byte
+ * @flags: 0 or MEMFD_PIN_NONBLOCK
  *
  * Pins every folio behind the pages that the range touches, once and
  * long-term (FOLL_PIN, out of ZONE_MOVABLE and CMA), and appends the pages to
  * the buffer. Where the range begins inside a large folio, so does the first
- * span. Holes are filled as an access through a mapping would fill them. The
- * contents are valid when this returns and stay connected with the file until
- * the range is truncated or punched out; to prevent that, or to hold off later
- * seals, is the caller's part: pin, then look at the seals again under the
- * inode lock (an F_ADD_SEALS that came earlier shows, a later one sees the
- * pins). So is to keep a mount of hugetlbfs with a size or a reservation in place:
- * the last of its pages is counted there, and the kernel does not wait for it.
+ * span. Holes are filled as an access through a mapping would fill them, that of the
+ * caller if there is one: then userfaultfd is waited for, and advice and policy
+ * hold. The contents are valid when this returns and stay connected with the
+ * file until the range is truncated or punched out. To prevent that, or to hold off
+ * later seals, is the caller's part: mapping_map_writable() keeps F_SEAL_WRITE off
+ * until there are pins, which do it then. So is to keep a mount of hugetlbfs with a size
+ * or a reservation in place: the last of its pages is counted there, and the kernel
+ * does not wait for it.
+ *
+ * It waits, until a fatal signal, for a folio's lock; for userfaultfd; to fill a hole
+ * of hugetlbfs or to migrate a huge page of it for the inode lock; and not for the inode
+ * lock of shmem, which any of its users can keep. What is swapped out is read, and what
+ * is in movable memory is migrated, by functions of the kernel that no signal ends. They
+ * wait for devices, and for locks that others took since we looked.
+ * MEMFD_PIN_NONBLOCK has -EAGAIN for all of that; memory for holes is allocated all the
+ * same, which may take reclaim.
  *
  * Context: may sleep and allocate. Takes the inode lock, folio locks and what
- * migration takes, so the caller holds none of inode lock, mmap_lock and
+ * migration takes, and mmap_lock, so the caller holds none of inode lock, mmap_lock and
  * dma_resv. Sees fatal signals after at most 128 folios.
  *
  * Return: 0, or an error, with the same pages in the buffer as before; it is
@@ -170,17 +180,20 @@ EXPORT_SYMBOL_GPL(memfd_pins_charge);
  * * -EIO: memory failure in a folio of the range, or swap could not be read
  * * -EACCES: only before 6.11: a folio has to be migrated, and @memfd is not open
  *   for reading
- * * -EAGAIN: the file was changed under the range too often
+ * * -EFAULT: userfaultfd has no page for a hole of the caller's mapping
+ * * -EAGAIN: the file was changed under the range too often, or MEMFD_PIN_NONBLOCK
+ *   and it would have to wait
  * * -EINTR: fatal signal
  * * -ERESTARTSYS: signal while a huge page was to be allocated
  */
 int memfd_pin_range(struct memfd_pins *pins, struct file *memfd,
-		    loff_t start, loff_t end)
+		    loff_t start, loff_t end, unsigned int flags)
 {
 	unsigned long mark = pins->nr_spans;
 	struct pin_cursor cursor = {
 		.index = start >> PAGE_SHIFT,
 		.last = end >> PAGE_SHIFT,
+		.nonblock = flags & MEMFD_PIN_NONBLOCK,
 	};
 	struct memfd_span *room;
 	struct inode *inode;

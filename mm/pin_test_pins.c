@@ -138,7 +138,7 @@ static long pin_memfd(struct test_pins *pins)
 	if (!err)
 		err = memfd_pin_range(&pins->memfd_pins, pins->file,
 				      pins->range.start,
-				      last_byte(&pins->range));
+				      last_byte(&pins->range), 0);
 	if (err) {
 		memfd_pins_release(&pins->memfd_pins, false);
 		return err;

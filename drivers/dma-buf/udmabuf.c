@@ -58,7 +58,7 @@ MODULE_PARM_DESC(readonly_attach,
 		 "Devices that may attach to read-only dma-bufs: 0 none, 1 those behind an IOMMU, 2 all (default 1)");
 
 #define SUPPORTED_FLAGS	(UDMABUF_FLAGS_CLOEXEC | UDMABUF_FLAGS_READONLY | \
-			 UDMABUF_FLAGS_UNSEALED)
+			 UDMABUF_FLAGS_UNSEALED | UDMABUF_FLAGS_NONBLOCK)
 
 /**
  * struct udmabuf_mount - a mount that has to outlive pinned pages
@@ -158,6 +158,7 @@ static void allow_seal(const struct udmabuf *ubuf, struct file *memfd)
 static int pin_slices(struct udmabuf *ubuf, struct file *memfd,
 		      const struct udmabuf_create_item *list, u32 count)
 {
+	bool nonblock = ubuf->flags & UDMABUF_FLAGS_NONBLOCK;
 	u64 start, size;
 	int err;
 	u32 i;
@@ -169,7 +170,8 @@ static int pin_slices(struct udmabuf *ubuf, struct file *memfd,
 		       list[i].offset == start + size)
 			size += list[i++].size;
 		/* Sizes were checked; what wraps around here ends before it starts. */
-		err = memfd_pin_range(&ubuf->pins, memfd, start, start + size - 1);
+		err = memfd_pin_range(&ubuf->pins, memfd, start, start + size - 1,
+				      nonblock ? MEMFD_PIN_NONBLOCK : 0);
 		if (err)
 			return err;
 		if (fatal_signal_pending(current))
@@ -279,7 +281,7 @@ void udmabuf_free(struct udmabuf *ubuf, bool dirty)
 
 /*
  * Returns a new dma-buf or an ERR_PTR. What is wrong with the numbers is told before
- * anything is pinned. @flags are UDMABUF_FLAGS_READONLY and UDMABUF_FLAGS_UNSEALED.
+ * anything is pinned. @flags are those of SUPPORTED_FLAGS but UDMABUF_FLAGS_CLOEXEC.
  */
 static struct dma_buf *udmabuf_create(unsigned int flags, u32 count,
 				      const struct udmabuf_create_item *list)
@@ -309,6 +311,8 @@ static struct dma_buf *udmabuf_create(unsigned int flags, u32 count,
 	err = memfd_pins_charge(&ubuf->pins, "udmabuf", nr_pages);
 	if (!err)
 		err = add_all(ubuf, list, count, &name);
+	/* It was about this call. */
+	ubuf->flags &= ~UDMABUF_FLAGS_NONBLOCK;
 	dmabuf = err ? ERR_PTR(err) : udmabuf_export(ubuf, name);
 	if (IS_ERR(dmabuf)) {
 		udmabuf_free(ubuf, false);

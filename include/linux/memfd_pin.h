@@ -5,6 +5,7 @@
 #ifndef _LINUX_MEMFD_PIN_H
 #define _LINUX_MEMFD_PIN_H
 
+#include <linux/bits.h>
 #include <linux/mm.h>
 #include <linux/pin_account.h>
 #include <linux/types.h>
@@ -57,10 +58,13 @@ struct memfd_pins {
 	unsigned long ino;
 };
 
+/* Of memfd_pin_range(): fail with -EAGAIN rather than to wait for anybody */
+#define MEMFD_PIN_NONBLOCK	BIT(0)
+
 int memfd_pins_charge(struct memfd_pins *pins, const char *driver,
 		      unsigned long nr_pages);
 int memfd_pin_range(struct memfd_pins *pins, struct file *memfd,
-		    loff_t start, loff_t end);
+		    loff_t start, loff_t end, unsigned int flags);
 void memfd_pins_release(struct memfd_pins *pins, bool dirty);
 unsigned long memfd_pins_find(const struct memfd_pins *pins,
 			      unsigned long index);

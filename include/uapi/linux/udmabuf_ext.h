@@ -27,6 +27,15 @@
 #define UDMABUF_FLAGS_READONLY	0x02
 #define UDMABUF_FLAGS_UNSEALED	0x04
 
+/*
+ * UDMABUF_FLAGS_NONBLOCK: do not wait for what others do with the files. EAGAIN, with
+ * nothing pinned, where a folio is locked, swapped out, or in movable memory, where a
+ * hole is in a file on hugetlbfs, or in a mapping of the caller's that userfaultfd
+ * looks after or that madvise() says more of, or where a file is being changed. The
+ * same call without the flag waits for that, in a thread that may wait.
+ */
+#define UDMABUF_FLAGS_NONBLOCK	0x08
+
 /* Values of @readonly_attach in struct udmabuf_info */
 #define UDMABUF_ATTACH_NEVER	0	/* no device */
 #define UDMABUF_ATTACH_IOMMU	1	/* devices that an IOMMU keeps from writing */

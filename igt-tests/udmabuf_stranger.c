@@ -1,0 +1,246 @@
+// SPDX-License-Identifier: MIT
+/*
+ * Tests of dma-bufs of files that somebody else has, too, and may do anything with:
+ * the list of all subtests, the program, and those about locks. The others are in
+ * udmabuf_stranger_*.c.
+ */
+
+/**
+ * TEST: udmabuf stranger
+ * Category: Core
+ * Mega feature: General Core features
+ * Sub-category: Memory management tests
+ * Functionality: dma-buf
+ * Test category: functionality test
+ * Description: Makes dma-bufs of files while their owners keep locks, add seals, or
+ *              hold pages back
+ *
+ * SUBTEST: inode-lock-%s
+ * Description: The owner's write() never ends, and keeps the inode lock: it is not
+ *              waited for, with %arg[1]
+ *
+ * arg[1]:
+ *
+ * @plain:		UDMABUF_CREATE_EXT without flags
+ * @unsealed:		UDMABUF_FLAGS_UNSEALED
+ * @readonly:		UDMABUF_FLAGS_READONLY
+ * @nonblock:		UDMABUF_FLAGS_NONBLOCK
+ *
+ * SUBTEST: seal-being-added
+ * Description: While F_SEAL_WRITE waits for other pins: a dma-buf or EBUSY
+ *
+ * SUBTEST: nonblock-%s
+ * Description: UDMABUF_FLAGS_NONBLOCK takes it: %arg[1]
+ *
+ * arg[1]:
+ *
+ * @shmem:		small pages
+ * @thp:		transparent huge pages
+ * @hugetlb:		2 MiB hugetlb pages
+ * @holes:		pages that were never touched
+ * @fallocated:		pages that still have to be zeroed
+ *
+ * SUBTEST: nonblock-again-%s
+ * Description: UDMABUF_FLAGS_NONBLOCK says EAGAIN and pins nothing: %arg[1]
+ *
+ * arg[1]:
+ *
+ * @locked:		a folio is locked
+ * @locked-fallocated:	so is one that still has to be zeroed
+ * @swapped:		pages are in swap
+ * @movable:		pages have to be moved
+ * @hugetlb-holes:	a huge page is missing
+ * @userfaultfd:	a page is still to come, in a mapping of the caller
+ * @advised:		a mapping of the caller asks for huge pages
+ *
+ * SUBTEST: touch-userfaultfd-%s
+ * Description: A page that is still to come is waited for, and is what has come: %arg[1]
+ *
+ * SUBTEST: touch-userfaultfd-kill-%s
+ * Description: Who waits for it can be killed; it can come afterwards: %arg[1]
+ *
+ * arg[1]:
+ *
+ * @shmem:		small pages
+ * @hugetlb:		2 MiB hugetlb pages
+ *
+ * SUBTEST: touch-advise-%s
+ * Description: A hole gets what madvise() says of the caller's mapping: %arg[1]
+ *
+ * arg[1]:
+ *
+ * @hugepage:		huge pages, where they come only if asked for
+ * @nohugepage:		small pages, where huge ones would come
+ * @parts:		both, for two mappings of parts of the file
+ *
+ * SUBTEST: touch-no-mapping
+ * Description: Without a mapping that says otherwise a hole gets what the file has
+ *
+ * SUBTEST: touch-hugetlb-none-free
+ * Description: ENOMEM when a mapped huge page is not to be had
+ *
+ * SUBTEST: touch-hugetlb-reserved
+ * Description: A mapping's reservation is used, and no other
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "igt.h"
+#include "process_helper.h"
+#include "udmabuf_stranger.h"
+#include "uffd_helper.h"
+
+#define SIZE		MIB(1)
+#define NPAGES		(SIZE / page_size())
+#define TIME_LIMIT	60	/* seconds, of what takes milliseconds */
+
+int create_in_time(int dev, uint32_t flags, int memfd, uint64_t size)
+{
+	time_t limit = time(NULL) + TIME_LIMIT;
+	pid_t child = fork(), ended;
+	int status;
+
+	igt_assert_lte(0, child);
+	if (!child) {
+		int fd = __create_flags(dev, flags, memfd, 0, size);
+
+		_exit(fd < 0 ? -fd : 0);
+	}
+	do {
+		sched_yield();
+		ended = waitpid(child, &status, WNOHANG);
+	} while (!ended && time(NULL) < limit);
+	if (!ended) {
+		kill(child, SIGKILL);
+		waitpid(child, &status, 0);
+	}
+	igt_assert_f(ended, "UDMABUF_CREATE_EXT has waited for %d seconds\n", TIME_LIMIT);
+	igt_assert(WIFEXITED(status));
+	return -WEXITSTATUS(status);
+}
+
+static const struct lock_kind {
+	const char *name;
+	uint32_t flags;
+} lock_kinds[] = {
+	{ "plain", 0 },
+	{ "unsealed", UDMABUF_FLAGS_UNSEALED },
+	{ "readonly", UDMABUF_FLAGS_READONLY },
+	{ "nonblock", UDMABUF_FLAGS_NONBLOCK },
+};
+
+static const struct lock_kind *lock_kind;
+
+struct writer {
+	int memfd;
+	void *source;
+};
+
+static void *write_thread(void *arg)
+{
+	const struct writer *writer = arg;
+
+	/* Fails when the source is given up. */
+	return (void *)(intptr_t)pwrite(writer->memfd, writer->source, page_size(), 0);
+}
+
+/* The source of a write is held back, and so is its end. */
+static void test_inode_lock(int dev)
+{
+	struct writer writer = { .source = anon_small(page_size()) };
+	int uffd = make_stall(writer.source, page_size());
+	pthread_t thread;
+	void *mem;
+
+	writer.memfd = lock_kind->flags & UDMABUF_FLAGS_UNSEALED ?
+		       unsealed_memfd(SHMEM, SIZE) : sealed_memfd(SHMEM, SIZE);
+	mem = map_fd(writer.memfd, SIZE);
+	fill(mem, 0, NPAGES, 1);
+	igt_assert_eq(pthread_create(&thread, NULL, write_thread, &writer), 0);
+	await_fault(uffd);
+
+	igt_assert_eq(create_in_time(dev, lock_kind->flags, writer.memfd, SIZE), 0);
+
+	close(uffd);
+	igt_assert_eq(pthread_join(thread, NULL), 0);
+	unmap(mem, SIZE);
+	unmap(writer.source, page_size());
+	close(writer.memfd);
+}
+
+struct sealer {
+	int memfd;
+	atomic_bool stop;
+};
+
+static void *seal_thread(void *arg)
+{
+	struct sealer *sealer = arg;
+
+	while (!sealer->stop && fcntl(sealer->memfd, F_ADD_SEALS, F_SEAL_WRITE) &&
+	       errno == EBUSY)
+		;
+	return (void *)(intptr_t)!sealer->stop;
+}
+
+/* The seal cannot be added, as there is a dma-buf, but takes its time to find out. */
+static void test_seal_being_added(int dev)
+{
+	struct sealer sealer = { .memfd = sealed_memfd(SHMEM, SIZE) };
+	int shared = create(dev, sealer.memfd, 0, SIZE), made = 0, busy = 0, dmabuf;
+	pthread_t thread;
+	void *ended;
+
+	igt_assert_eq(pthread_create(&thread, NULL, seal_thread, &sealer), 0);
+	while (!busy || !made) {
+		dmabuf = __create(dev, sealer.memfd, 0, SIZE);
+		if (dmabuf >= 0) {
+			made++;
+			close(dmabuf);
+		} else {
+			igt_assert_eq(dmabuf, -EBUSY);
+			busy++;
+		}
+	}
+	sealer.stop = true;
+	igt_assert_eq(pthread_join(thread, &ended), 0);
+	igt_assert_f(!ended, "the seal was added to what is pinned\n");
+	close(create(dev, sealer.memfd, 0, SIZE));
+	close(shared);
+	close(sealer.memfd);
+}
+
+IGT_TEST_DESCRIPTION("dma-bufs of files that others have, too");
+
+igt_main()
+{
+	static int dev = -1;
+
+	igt_fixture() {
+		struct udmabuf_info info;
+
+		dev = open_udmabuf();
+		igt_require_f(!ioctl(dev, UDMABUF_GET_INFO, &info),
+			      "no extensions: %s\n", strerror(errno));
+	}
+	for (lock_kind = lock_kinds; lock_kind < lock_kinds + ARRAY_SIZE(lock_kinds);
+	     lock_kind++)
+		igt_subtest_f("inode-lock-%s", lock_kind->name)
+			udmabuf_test(test_inode_lock, dev);
+	igt_subtest("seal-being-added")
+		udmabuf_test(test_seal_being_added, dev);
+	udmabuf_stranger_nonblock_subtests(dev);
+	udmabuf_stranger_touch_subtests(dev);
+
+	igt_fixture()
+		close(dev);
+}

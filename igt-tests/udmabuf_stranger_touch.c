@@ -1,0 +1,283 @@
+// SPDX-License-Identifier: MIT
+/*
+ * Holes are filled as a touch by the caller would fill them, where the caller has the
+ * file mapped: userfaultfd is waited for, and madvise() and reservations count.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "igt.h"
+#include "phys_helper.h"
+#include "process_helper.h"
+#include "udmabuf_stranger.h"
+#include "uffd_helper.h"
+
+#define SHMEM_ENABLED	"/sys/kernel/mm/transparent_hugepage/shmem_enabled"
+#define SIZE		MIB(8)
+#define NPAGES		(SIZE / page_size())
+
+static const struct kind {
+	const char *name;
+	enum backing backing;
+} kinds[] = {
+	{ "shmem", SHMEM },
+	{ "hugetlb", HUGE_2M },
+};
+
+static const struct kind *current;
+
+static size_t unit(void)
+{
+	return current->backing == HUGE_2M ? MIB(2) : page_size();
+}
+
+struct request {
+	int dev, memfd, dmabuf;
+};
+
+static void *create_thread(void *arg)
+{
+	struct request *request = arg;
+
+	request->dmabuf = __create(request->dev, request->memfd, 0, SIZE);
+	return NULL;
+}
+
+/* A page, or a huge one, arrives with what fill() puts there. */
+static int arrive(int uffd, char *mem, size_t offset, void *data)
+{
+	fill(data, offset / page_size(), unit() / page_size(), 1);
+	return uffd_arrive(uffd, mem + offset, data, unit());
+}
+
+/* Half of the file is there, and the other half comes when it is asked for. */
+static void test_userfaultfd(int dev)
+{
+	struct request request = { .dev = dev, .memfd = sealed_memfd(current->backing, SIZE) };
+	char *mem = map_fd(request.memfd, SIZE), *asked;
+	void *data = anon(unit()), *buf;
+	int uffd = make_stall(mem, SIZE);
+	pthread_t thread;
+
+	require_pinnable(current->backing);
+	for (size_t offset = 0; offset < SIZE / 2; offset += unit())
+		igt_assert_eq(arrive(uffd, mem, offset, data), 0);
+	igt_assert_eq(pthread_create(&thread, NULL, create_thread, &request), 0);
+	for (size_t offset = SIZE / 2; offset < SIZE; offset += unit()) {
+		asked = await_fault(uffd);
+		igt_assert_eq((asked - mem) / unit(), offset / unit());
+		igt_assert_eq(arrive(uffd, mem, offset, data), 0);
+	}
+	igt_assert_eq(pthread_join(thread, NULL), 0);
+	igt_assert_lte(0, request.dmabuf);
+	buf = map_fd(request.dmabuf, SIZE);
+	igt_assert_eq(count_filled(buf, 0, NPAGES, 1), NPAGES);
+	igt_assert_eq(count_shared(buf, mem, NPAGES), NPAGES);
+	unmap(buf, SIZE);
+	close(request.dmabuf);
+	close(uffd);
+	unmap(data, unit());
+	unmap(mem, SIZE);
+	close(request.memfd);
+}
+
+/* The child has a mapping of its own, and tells its parent's process nothing else. */
+static void test_userfaultfd_kill(int dev)
+{
+	int memfd = sealed_memfd(current->backing, SIZE), uffd, sockets[2], status;
+	int64_t pins = pins_held();
+	void *data = anon(unit());
+	char *mem;
+	pid_t child;
+
+	require_pinnable(current->backing);
+	make_sockets(sockets);
+	child = fork();
+	igt_assert_lte(0, child);
+	if (!child) {
+		mem = map_fd(memfd, SIZE);
+		uffd = make_stall(mem, SIZE);
+		send_fd(sockets[1], uffd);
+		_exit(__create(dev, memfd, 0, SIZE) < 0);
+	}
+	close(sockets[1]);
+	uffd = receive_fd(sockets[0]);
+	await_stall(uffd, sockets[0]);
+	igt_assert_eq(kill(child, SIGKILL), 0);
+	igt_assert_eq(waitpid(child, &status, 0), child);
+	igt_assert(WIFSIGNALED(status));
+	igt_assert_eq_s64(pins_held(), pins);
+	close(uffd);
+	close(sockets[0]);
+
+	/* Nothing has taken its place meanwhile. */
+	mem = map_fd(memfd, SIZE);
+	uffd = make_stall(mem, SIZE);
+	igt_assert_eq(arrive(uffd, mem, 0, data), 0);
+	close(uffd);
+	unmap(mem, SIZE);
+	unmap(data, unit());
+	close(memfd);
+}
+
+/* A mapping from byte @offset of the file on, at an address that suits huge pages */
+static char *map_advised(int memfd, size_t offset, size_t size, int advice)
+{
+	char *mem = reserve(size);
+
+	mem = mmap(mem, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, memfd, offset);
+	igt_assert(mem != MAP_FAILED);
+	igt_require_f(!madvise(mem, size, advice), "no transparent huge pages\n");
+	return mem;
+}
+
+static void check_advice(int dev, const char *enabled, int advice, size_t huge)
+{
+	int memfd, dmabuf;
+	char *mem;
+
+	set(SHMEM_ENABLED, "%s", enabled);
+	memfd = sealed_memfd(SHMEM, SIZE);
+	mem = map_advised(memfd, 0, SIZE, advice);
+	dmabuf = create(dev, memfd, 0, SIZE);
+	igt_assert_eq(count_flagged(mem, NPAGES, KPF_THP), huge);
+	close(dmabuf);
+	unmap(mem, SIZE);
+	close(memfd);
+}
+
+static void test_hugepage(int dev)
+{
+	check_advice(dev, "advise", MADV_HUGEPAGE, NPAGES);
+}
+
+static void test_nohugepage(int dev)
+{
+	check_advice(dev, "always", MADV_NOHUGEPAGE, 0);
+}
+
+/* The first quarter is mapped plainly, the last one not at all. */
+static void test_parts(int dev)
+{
+	size_t part = SIZE / 4;
+	char *plain, *huge, *small, *all;
+	int memfd, dmabuf;
+
+	set(SHMEM_ENABLED, "advise");
+	memfd = sealed_memfd(SHMEM, SIZE);
+	plain = map_fd(memfd, part);
+	small = map_advised(memfd, 2 * part, part, MADV_NOHUGEPAGE);
+	huge = map_advised(memfd, part, part, MADV_HUGEPAGE);
+	dmabuf = create(dev, memfd, 0, SIZE);
+	all = map_fd(memfd, SIZE);
+	igt_assert_eq(count_flagged(all, part / page_size(), KPF_THP), 0);
+	igt_assert_eq(count_flagged(all + part, part / page_size(), KPF_THP),
+		      part / page_size());
+	igt_assert_eq(count_flagged(all + 2 * part, 2 * part / page_size(), KPF_THP), 0);
+	close(dmabuf);
+	unmap(all, SIZE);
+	unmap(huge, part);
+	unmap(small, part);
+	unmap(plain, part);
+	close(memfd);
+}
+
+/* Of another file, a private one, and one that has gone. */
+static void test_no_mapping(int dev)
+{
+	int memfd, other, dmabuf;
+	char *mem, *mem_other, *private;
+
+	set(SHMEM_ENABLED, "advise");
+	memfd = sealed_memfd(SHMEM, SIZE);
+	other = sealed_memfd(SHMEM, SIZE);
+	mem_other = map_advised(other, 0, SIZE, MADV_HUGEPAGE);
+	private = mmap(NULL, SIZE, PROT_READ, MAP_PRIVATE, memfd, 0);
+	igt_assert(private != MAP_FAILED);
+	igt_assert_eq(madvise(private, SIZE, MADV_HUGEPAGE), 0);
+	unmap(map_advised(memfd, 0, SIZE, MADV_HUGEPAGE), SIZE);
+	dmabuf = create(dev, memfd, 0, SIZE);
+	mem = map_fd(memfd, SIZE);
+	igt_assert_eq(count_flagged(mem, NPAGES, KPF_THP), 0);
+	close(dmabuf);
+	unmap(mem, SIZE);
+	unmap(private, SIZE);
+	unmap(mem_other, SIZE);
+	close(other);
+	close(memfd);
+}
+
+static void *map_noreserve(int memfd)
+{
+	void *mem = mmap(NULL, SIZE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE,
+			 memfd, 0);
+
+	igt_assert(mem != MAP_FAILED);
+	return mem;
+}
+
+/* A touch would be a SIGBUS. */
+static void test_none_free(int dev)
+{
+	int memfd = sealed_memfd(HUGE_2M, SIZE), other;
+	void *mem = map_noreserve(memfd), *taken;
+	int64_t left = hugetlb(MIB(2), "free_hugepages") - hugetlb(MIB(2), "resv_hugepages");
+
+	require_pinnable(HUGE_2M);
+	/* All that is left is another file's. */
+	other = memfd_create("other", MFD_HUGETLB | MFD_CLOEXEC);
+	igt_assert_eq(ftruncate(other, left * MIB(2)), 0);
+	taken = map_fd(other, left * MIB(2));
+	igt_assert_eq(__create(dev, memfd, 0, SIZE), -ENOMEM);
+	unmap(taken, left * MIB(2));
+	close(other);
+	close(create(dev, memfd, 0, SIZE));
+	unmap(mem, SIZE);
+	close(memfd);
+}
+
+static void test_reserved(int dev)
+{
+	int memfd = sealed_memfd(HUGE_2M, SIZE), dmabuf;
+	int64_t reserved = hugetlb(MIB(2), "resv_hugepages");
+	void *mem = map_fd(memfd, SIZE);
+
+	require_pinnable(HUGE_2M);
+	igt_assert_eq_s64(hugetlb(MIB(2), "resv_hugepages"), reserved + SIZE / MIB(2));
+	dmabuf = create(dev, memfd, 0, SIZE);
+	igt_assert_eq_s64(hugetlb(MIB(2), "resv_hugepages"), reserved);
+	igt_assert_eq(count_zero(mem, NPAGES), NPAGES);
+	close(dmabuf);
+	unmap(mem, SIZE);
+	close(memfd);
+	igt_assert_eq_s64(hugetlb(MIB(2), "resv_hugepages"), reserved);
+}
+
+void udmabuf_stranger_touch_subtests(int dev)
+{
+	for (current = kinds; current < kinds + ARRAY_SIZE(kinds); current++) {
+		igt_subtest_f("touch-userfaultfd-%s", current->name)
+			udmabuf_test(test_userfaultfd, dev);
+		igt_subtest_f("touch-userfaultfd-kill-%s", current->name)
+			udmabuf_test(test_userfaultfd_kill, dev);
+	}
+	igt_subtest("touch-advise-hugepage")
+		udmabuf_test(test_hugepage, dev);
+	igt_subtest("touch-advise-nohugepage")
+		udmabuf_test(test_nohugepage, dev);
+	igt_subtest("touch-advise-parts")
+		udmabuf_test(test_parts, dev);
+	igt_subtest("touch-no-mapping")
+		udmabuf_test(test_no_mapping, dev);
+	igt_subtest("touch-hugetlb-none-free")
+		udmabuf_test(test_none_free, dev);
+	igt_subtest("touch-hugetlb-reserved")
+		udmabuf_test(test_reserved, dev);
+}

@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Memory of which user space holds pages back, by userfaultfd.
+ */
+#ifndef UFFD_HELPER_H
+#define UFFD_HELPER_H
+
+#include <stddef.h>
+
+/*
+ * A userfaultfd for a range: who touches it first waits until the page arrives or the
+ * userfaultfd is closed. await_stall(): it is a failure if that one instead ends, and
+ * closes @socket's peer or writes to it.
+ */
+int make_stall(void *addr, size_t size);
+void await_stall(int uffd, int socket);
+
+/* The address that somebody waits for; his page comes: 0 or a negative error */
+void *await_fault(int uffd);
+int uffd_arrive(int uffd, void *addr, const void *data, size_t size);
+
+#endif
