@@ -165,6 +165,8 @@ static void test_inode_lock(int dev)
 		       unsealed_memfd(SHMEM, SIZE) : sealed_memfd(SHMEM, SIZE);
 	mem = map_fd(writer.memfd, SIZE);
 	fill(mem, 0, NPAGES, 1);
+	/* Out of movable memory, if it came to lie there. */
+	close(create_flags(dev, UDMABUF_FLAGS_UNSEALED, writer.memfd, 0, SIZE));
 	igt_assert_eq(pthread_create(&thread, NULL, write_thread, &writer), 0);
 	await_fault(uffd);
 

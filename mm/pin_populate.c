@@ -37,25 +37,27 @@ static int zero_fallocated(struct folio *folio, struct file *memfd,
 	return 0;
 }
 
-/* Read page @index from swap, or fill the hole that there is. */
-static int shmem_bring_in(struct file *memfd, struct pin_cursor *cursor,
-			  pgoff_t index)
+/*
+ * Read page @index from swap, or fill the hole that there is. Returns the folio with a
+ * reference, or an ERR_PTR: -ENOENT if it has been touched and is to be looked for.
+ */
+static struct folio *shmem_bring_in(struct file *memfd, struct pin_cursor *cursor,
+				    pgoff_t index)
 {
 	struct address_space *mapping = memfd->f_mapping;
 	struct page *page;
 	int ret;
 
-	ret = pin_touch(memfd, cursor, index);
-	if (ret)
-		return min(ret, 0);
+	if (index >= cursor->untouched) {
+		ret = pin_touch(memfd, cursor, index);
+		if (ret)
+			return ERR_PTR(ret < 0 ? ret : -ENOENT);
+	}
 	if (cursor->nonblock && xa_load(&mapping->i_pages, index))
-		return -EAGAIN;
+		return ERR_PTR(-EAGAIN);
 	page = shmem_read_mapping_page_gfp(mapping, index,
 					   mapping_gfp_mask(mapping));
-	if (IS_ERR(page))
-		return PTR_ERR(page);
-	put_page(page);
-	return 0;
+	return IS_ERR(page) ? ERR_CAST(page) : page_folio(page);
 }
 
 /*
@@ -70,25 +72,33 @@ static int shmem_populate(struct file *memfd, struct pin_cursor *cursor,
 	unsigned int i;
 	int err = 0;
 
-	for (i = 0; i < 2 * PIN_SLOW_BATCH && index <= *last && !err; i++) {
+	for (i = 0; i < PIN_SLOW_BATCH && index <= *last && !err; i++) {
 		if (fatal_signal_pending(current))
 			return -EINTR;
 		cond_resched();
 		folio = filemap_get_folio(memfd->f_mapping, index);
 		if (IS_ERR(folio)) {
-			err = shmem_bring_in(memfd, cursor, index);
-			continue;
+			folio = shmem_bring_in(memfd, cursor, index);
+			if (folio == ERR_PTR(-ENOENT))
+				folio = filemap_get_folio(memfd->f_mapping, index);
+			if (IS_ERR(folio)) {
+				err = PTR_ERR(folio);
+				break;
+			}
 		}
 		if (folio_contain_hwpoisoned_page(folio))
 			err = -EIO;
-		else if (!folio_test_uptodate(folio))
+		else if (unlikely(!folio_test_uptodate(folio)))
 			err = zero_fallocated(folio, memfd, cursor);
-		index = folio_next_index(folio);
+		if (!err)
+			index = folio_next_index(folio);
 		folio_put(folio);
 	}
 	*last = min(*last, index - 1);
-	/* What was brought in is to be pinned, whatever there is behind it. */
-	return index > cursor->index ? 0 : err ?: -EAGAIN;
+	/* What is there is to be pinned, whatever there is behind it. */
+	if (index > cursor->index)
+		return 0;
+	return err == -ENOENT ? -EAGAIN : err;
 }
 
 /*
@@ -155,7 +165,8 @@ static int hugetlb_populate(struct file *memfd, struct pin_cursor *cursor,
 		if (fatal_signal_pending(current))
 			return -EINTR;
 		cond_resched();
-		err = pin_touch(memfd, cursor, index);
+		err = index < cursor->untouched ? 0 :
+					  pin_touch(memfd, cursor, index);
 		if (!err)
 			err = hugetlb_fill(memfd, index);
 		if (err < 0)

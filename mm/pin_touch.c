@@ -83,7 +83,8 @@ static int touch(struct mm_struct *mm, struct vm_area_struct *vma, unsigned long
  * pin_touch() - bring in a page that is absent by a mapping that the caller has
  * @memfd: a file on shmem or hugetlbfs
  * @cursor: says whether to wait; remembers what was found out about mappings
- * @index: of the page in the file, of a huge page of hugetlbfs the first one
+ * @index: of the page in the file, of a huge page of hugetlbfs the first one; not below
+ *	@cursor->untouched, for which it is known that there is nothing to touch
  *
  * Context: may sleep; takes mmap_lock, and waits for user space where userfaultfd
  * looks after the mapping, until a fatal signal. Holds nothing meanwhile.
@@ -100,7 +101,7 @@ int pin_touch(struct file *memfd, struct pin_cursor *cursor, pgoff_t index)
 	struct vm_area_struct *vma;
 	int ret = 0;
 
-	if (!mm || index < cursor->untouched)
+	if (!mm)
 		return 0;
 	if (cursor->nonblock) {
 		/* Threads of the caller are no strangers, but may be in a fault. */

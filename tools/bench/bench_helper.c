@@ -119,7 +119,8 @@ bool has_huge_pages(const struct kind *kind, size_t size)
 	return get(path) >= count;
 }
 
-static int new_memfd(const struct kind *kind, size_t size)
+/* Of holes. */
+int new_memfd(const struct kind *kind, size_t size)
 {
 	int fd = memfd_create("bench", MFD_CLOEXEC | MFD_ALLOW_SEALING | kind->flags);
 

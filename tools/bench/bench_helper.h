@@ -56,6 +56,7 @@ extern const struct kind kinds[5];
 void open_drivers(void);
 void set(const char *path, const char *value);
 bool has_huge_pages(const struct kind *kind, size_t size);
+int new_memfd(const struct kind *kind, size_t size);
 int make_memfd(const struct kind *kind, size_t size);
 int create(const struct driver *driver, int memfd, size_t size);
 
@@ -66,6 +67,7 @@ uint64_t now(void);
 __attribute__((format(printf, 1, 2)))
 void result(const char *fmt, ...);
 
+void bench_holes(const struct kind *kind);
 void bench_memory(const struct kind *kind);
 void bench_threads(const struct kind *kind);
 

@@ -259,13 +259,14 @@ int main(int argc, char **argv)
 		void (*measure)(const struct kind *kind);
 	} benches[] = {
 		{ "steps", bench_steps },
+		{ "holes", bench_holes },
 		{ "memory", bench_memory },
 		{ "threads", bench_threads },
 	};
 	const char *only = argc > 2 ? argv[2] : "";
 
 	if (argc < 2)
-		errx(2, "usage: udmabuf_bench steps|memory|threads [KIND]");
+		errx(2, "usage: udmabuf_bench steps|holes|memory|threads [KIND]");
 	/*
 	 * A CPU's lists of free pages stay short, or else who frees the last page
 	 * of many pays for all that went before.
