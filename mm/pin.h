@@ -64,13 +64,21 @@ static inline bool add_folio_span(struct pin_cursor *cursor,
 	return true;
 }
 
-/* Lock a folio that others may keep locked. Returns 0, -EINTR, or -EAGAIN. */
+/*
+ * Lock a folio that others may keep locked. Returns 0, -EINTR, or -EAGAIN. Up to
+ * 6.12.117, and in 7.3, who is killed in folio_lock_killable() can take the wake-up with
+ * him that the next one waits for.
+ */
 static inline int pin_lock_folio(struct folio *folio,
 				 const struct pin_cursor *cursor)
 {
-	if (cursor->nonblock)
-		return folio_trylock(folio) ? 0 : -EAGAIN;
-	return folio_lock_killable(folio) ? -EINTR : 0;
+	while (!folio_trylock(folio)) {
+		if (cursor->nonblock)
+			return -EAGAIN;
+		if (folio_wait_locked_killable(folio))
+			return -EINTR;
+	}
+	return 0;
 }
 
 bool pin_fast(struct address_space *mapping, struct pin_cursor *cursor);

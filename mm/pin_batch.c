@@ -52,11 +52,8 @@ static int check_pinned(struct folio *folio, struct address_space *mapping,
 	 * is why the pin must be visible before the lock is looked at.
 	 */
 	smp_mb();
-	if (folio_test_locked(folio)) {
-		if (folio_lock_killable(folio))
-			return -EINTR;
-		folio_unlock(folio);
-	}
+	if (folio_wait_locked_killable(folio))
+		return -EINTR;
 
 	/* The lock before what changes under it. */
 	smp_rmb();
