@@ -68,6 +68,7 @@ __attribute__((format(printf, 1, 2)))
 void result(const char *fmt, ...);
 
 void bench_holes(const struct kind *kind);
+void bench_hostile(const struct kind *kind);
 void bench_memory(const struct kind *kind);
 void bench_threads(const struct kind *kind);
 

@@ -260,13 +260,14 @@ int main(int argc, char **argv)
 	} benches[] = {
 		{ "steps", bench_steps },
 		{ "holes", bench_holes },
+		{ "hostile", bench_hostile },
 		{ "memory", bench_memory },
 		{ "threads", bench_threads },
 	};
 	const char *only = argc > 2 ? argv[2] : "";
 
 	if (argc < 2)
-		errx(2, "usage: udmabuf_bench steps|holes|memory|threads [KIND]");
+		errx(2, "usage: udmabuf_bench steps|holes|hostile|memory|threads [KIND]");
 	/*
 	 * A CPU's lists of free pages stay short, or else who frees the last page
 	 * of many pays for all that went before.
