@@ -1,10 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0
 """Weston, without a screen or on one that exists only in the kernel, for programs
-that are to be seen at work in a guest; and what dma-bufs a process has open."""
+that are to be seen at work in a guest."""
 
-import contextlib
 import os
-import re
 import select
 import shutil
 import socket
@@ -23,22 +21,6 @@ def wait_readable(file, process, what):
             sys.exit(f"{what} ended with status {process.wait()}")
     finally:
         os.close(pidfd)
-
-
-def dmabufs(pid):
-    """What a process has open: a tuple of inode, exporter and size in bytes for
-    each."""
-    folder = f"/proc/{pid}"
-    found = set()
-    for fd in os.listdir(f"{folder}/fd"):
-        # It may be closed meanwhile.
-        with contextlib.suppress(FileNotFoundError):
-            if os.readlink(f"{folder}/fd/{fd}").startswith("/dmabuf:"):
-                with open(f"{folder}/fdinfo/{fd}") as info:
-                    said = dict(re.findall(r"^(\w+):\s*(.*)$", info.read(), re.M))
-                found.add((os.stat(f"{folder}/fd/{fd}").st_ino,
-                           said.get("exp_name"), int(said.get("size", 0))))
-    return sorted(found)
 
 
 def screenshot(target):

@@ -7,7 +7,7 @@ import re
 import subprocess
 
 from pins import module_users
-from weston import dmabufs
+from process import dmabufs, stopped
 
 OWNERS = "/sys/kernel/debug/memfd_pin/owners"
 
@@ -24,11 +24,12 @@ def charged(pid):
                if line[1:3] == [str(pid), "udmabuf"])
 
 
-def check_buffers(pid, least):
-    """The process has as much open as it is charged for. Returns how much."""
-    held = sum(size for _, exporter, size in dmabufs(pid)
-               if exporter == "udmabuf")
-    pinned = charged(pid)
+def check_buffers(process, least):
+    """A child of ours has as much open as it is charged for. Returns how much."""
+    with stopped(process):
+        held = sum(size for _, exporter, size in dmabufs(process.pid)
+                   if exporter == "udmabuf")
+        pinned = charged(process.pid)
     if held < least:
         raise Failure(f"has {held} bytes of udmabufs open, not {least}")
     if pinned != held:
