@@ -13,6 +13,7 @@
 #include "pin_helper.h"
 
 #define ROOT		"/sys/fs/cgroup/"
+#define LOOKS		10000
 
 static char group[64];
 
@@ -30,7 +31,9 @@ static void leave(int sig)
 	if (!group[0])
 		return;
 	write_line(ROOT "cgroup.procs", "0");
-	rmdir(group);
+	/* A thread that was joined may still be on its way out of the group. */
+	for (int i = 0; i < LOOKS && rmdir(group) && errno == EBUSY; i++)
+		usleep(1000);
 	group[0] = '\0';
 }
 

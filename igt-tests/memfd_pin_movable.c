@@ -225,7 +225,7 @@ static void check_offline(int dev, enum backing backing)
 
 	/* It has no page of the memfd any more, but maybe others. */
 	igt_assert_eq(count_movable(mem, NPAGES), 0);
-	err = offline_block(block, 60);
+	err = offline_block(block, 240);
 	igt_require_f(err != -EBUSY, "memory%llu is in use by others, too\n",
 		      (unsigned long long)block);
 	igt_assert_f(!err, "memory%llu: %s\n", (unsigned long long)block,

@@ -220,6 +220,27 @@ int64_t free_memory(void)
 	return found * page_size();
 }
 
+#define LOOKS		50
+
+/*
+ * Does the amount of free memory come to differ from @before as expected? What others
+ * have in use is so for a moment, and some is freed a while after it was let go of; a
+ * leak is still there at the last look.
+ */
+bool free_memory_changes(int64_t before, int64_t least, int64_t most)
+{
+	int64_t change = 0;
+
+	for (int i = 0; i < LOOKS; i++) {
+		change = free_memory() - before;
+		if (change >= least && change <= most)
+			return true;
+	}
+	igt_info("%" PRId64 " KiB more are free, and not %" PRId64 " to %" PRId64 "\n",
+		 change / 1024, least / 1024, most / 1024);
+	return false;
+}
+
 int64_t pins_held(void)
 {
 	return vmstat("nr_foll_pin_acquired") - vmstat("nr_foll_pin_released");

@@ -72,6 +72,7 @@ size_t count_zero(const void *ptr, size_t count);
 int64_t vmstat(const char *name);
 int64_t hugetlb(size_t huge_size, const char *name);
 int64_t free_memory(void);
+bool free_memory_changes(int64_t before, int64_t least, int64_t most);
 int64_t pins_held(void);
 
 /* Settings that are put back when the subtest or the program ends */
