@@ -236,6 +236,12 @@
  * Description: More than size_limit_mb is refused, even if the sum wraps around;
  *              exactly that much is not
  *
+ * SUBTEST: limits-list-wraps
+ * Description: With no limit at all, a list whose size in bytes wraps around is refused
+ *
+ * SUBTEST: limits-list-memory
+ * Description: A list's memory is charged to its caller's control group
+ *
  * SUBTEST: reject-too-many-pins
  * Description: A page that is listed millions of times is refused in time
  *
@@ -359,6 +365,7 @@ igt_main()
 	udmabuf_vmap_subtests(dev);
 	udmabuf_attach_subtests(dev);
 	udmabuf_reject_subtests(dev);
+	udmabuf_limits_subtests(dev);
 	udmabuf_stress_subtests(dev);
 	udmabuf_reclaim_subtests(dev);
 	/* May leave a kernel that fails it with wrong counts of huge pages. */

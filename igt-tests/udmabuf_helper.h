@@ -28,6 +28,7 @@ void udmabuf_pmd_subtests(int dev);
 void udmabuf_vmap_subtests(int dev);
 void udmabuf_attach_subtests(int dev);
 void udmabuf_reject_subtests(int dev);
+void udmabuf_limits_subtests(int dev);
 void udmabuf_stress_subtests(int dev);
 void udmabuf_reclaim_subtests(int dev);
 void udmabuf_persist_subtests(int dev);

@@ -16,6 +16,7 @@
 #include <linux/mount.h>
 #include <linux/pin_account.h>
 #include <linux/sched/signal.h>
+#include <linux/sizes.h>
 #include <linux/slab.h>
 #include <linux/string.h>
 #include <linux/uaccess.h>
@@ -25,9 +26,9 @@
 
 #include "udmabuf.h"
 
-static unsigned int list_limit = 16384;
+static unsigned int list_limit = 65536;
 module_param(list_limit, uint, 0644);
-MODULE_PARM_DESC(list_limit, "Most entries of a list (default 16384)");
+MODULE_PARM_DESC(list_limit, "Most entries of a list (default 65536)");
 
 static unsigned int size_limit_mb;
 module_param(size_limit_mb, uint, 0644);
@@ -299,6 +300,7 @@ static struct dma_buf *udmabuf_create(unsigned int flags, u32 count,
 		nr_pages += list[i].size >> PAGE_SHIFT;
 		if (nr_pages > size_limit())
 			return ERR_PTR(-EINVAL);
+		cond_resched();
 	}
 	ubuf = kzalloc(sizeof(*ubuf), GFP_KERNEL_ACCOUNT);
 	if (!ubuf)
@@ -321,13 +323,37 @@ static struct dma_buf *udmabuf_create(unsigned int flags, u32 count,
 	return dmabuf;
 }
 
-/* The list of a request, to be freed by kvfree(), or an ERR_PTR. */
+/*
+ * The list of a request, to be freed by kvfree(), or an ERR_PTR. Whoever raises the limit
+ * may let lists take gigabytes: they are charged to the caller, nobody is killed for
+ * want of them, and they are copied in pieces.
+ */
 static struct udmabuf_create_item *copy_list(void __user *from, u32 count)
 {
+	struct udmabuf_create_item *list;
+	u32 done, nr;
+
 	if (!count || count > READ_ONCE(list_limit) ||
-	    count > INT_MAX / sizeof(struct udmabuf_create_item))
+	    count > INT_MAX / sizeof(*list))
 		return ERR_PTR(-EINVAL);
-	return vmemdup_user(from, count * sizeof(struct udmabuf_create_item));
+	list = kvmalloc_array(count, sizeof(*list), GFP_KERNEL_ACCOUNT |
+			      __GFP_RETRY_MAYFAIL | __GFP_NOWARN);
+	if (!list)
+		return ERR_PTR(-ENOMEM);
+	for (done = 0; done < count; done += nr) {
+		nr = min_t(u32, count - done, SZ_1M / sizeof(*list));
+		if (copy_from_user(list + done, from + done * sizeof(*list),
+				   nr * sizeof(*list))) {
+			kvfree(list);
+			return ERR_PTR(-EFAULT);
+		}
+		if (fatal_signal_pending(current)) {
+			kvfree(list);
+			return ERR_PTR(-EINTR);
+		}
+		cond_resched();
+	}
+	return list;
 }
 
 /* Returns the new dma-buf's descriptor. Flags that are unknown are ignored. */
