@@ -236,6 +236,13 @@
  * Description: More than size_limit_mb is refused, even if the sum wraps around;
  *              exactly that much is not
  *
+ * SUBTEST: limits-list-published
+ * Description: list_limit below /sys/module/udmabuf is the one in force, as it is
+ *              found and as it is set there
+ *
+ * SUBTEST: limits-size-published
+ * Description: So is size_limit_mb
+ *
  * SUBTEST: limits-list-wraps
  * Description: With no limit at all, a list whose size in bytes wraps around is refused
  *

@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: MIT
 /*
- * The limits of /dev/udmabuf: no number of entries gets round them.
+ * The limits of /dev/udmabuf: they are where programs look for them, and no number of
+ * entries gets round them.
  */
 #include <errno.h>
 #include <limits.h>
+#include <stdlib.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <unistd.h>
@@ -11,6 +13,73 @@
 #include "cgroup_helper.h"
 #include "igt.h"
 #include "udmabuf_helper.h"
+
+/* Programs know no other place, whichever driver /dev/udmabuf is. */
+#define WELL_KNOWN	"/sys/module/udmabuf/parameters/"
+#define LIST_LIMIT	WELL_KNOWN "list_limit"
+#define SIZE_LIMIT	WELL_KNOWN "size_limit_mb"
+
+static long limit(const char *path)
+{
+	char line[32];
+
+	igt_require_f(!read_line(path, line, sizeof(line)),
+		      "the kernel has no udmabuf built in\n");
+	return strtol(line, NULL, 10);
+}
+
+/* A list of so many times the same page, or a negative error */
+static int same_page(int dev, int memfd, uint32_t count)
+{
+	struct udmabuf_create_item *items = calloc(count, sizeof(*items));
+	int dmabuf;
+
+	igt_assert(items);
+	for (uint32_t i = 0; i < count; i++) {
+		items[i].memfd = memfd;
+		items[i].size = page_size();
+	}
+	dmabuf = __create_list(dev, count, items, UDMABUF_FLAGS_CLOEXEC);
+	free(items);
+	return dmabuf;
+}
+
+static void check_list_limit(int dev, int memfd, long count)
+{
+	int dmabuf = same_page(dev, memfd, count);
+
+	igt_assert_lte(0, dmabuf);
+	igt_assert_eq_u64(fd_size(dmabuf), pages(count));
+	close(dmabuf);
+	igt_assert_eq(same_page(dev, memfd, count + 1), -EINVAL);
+}
+
+static void test_list_limit(int dev)
+{
+	int memfd = sealed_memfd(SHMEM, page_size());
+
+	check_list_limit(dev, memfd, limit(LIST_LIMIT));
+	set(LIST_LIMIT, "%d", 3);
+	check_list_limit(dev, memfd, 3);
+	set(LIST_LIMIT, "%d", 2000);
+	check_list_limit(dev, memfd, 2000);
+	igt_assert_eq_s64(module_attribute(dev, "parameters/list_limit"), 2000);
+	close(memfd);
+}
+
+static void test_size_limit(int dev)
+{
+	int memfd = sealed_memfd(SHMEM, MIB(4));
+
+	igt_assert_lte(0, limit(SIZE_LIMIT));
+	for (int mb = 1; mb < 4; mb += 2) {
+		set(SIZE_LIMIT, "%d", mb);
+		close(create(dev, memfd, 0, MIB(mb)));
+		igt_assert_eq(__create(dev, memfd, 0, MIB(mb) + page_size()),
+			      -EINVAL);
+	}
+	close(memfd);
+}
 
 /*
  * A list of so many entries, of which only two can be read, since the page behind them
@@ -83,6 +152,10 @@ static void test_list_memory(int dev)
 
 void udmabuf_limits_subtests(int dev)
 {
+	igt_subtest("limits-list-published")
+		udmabuf_test(test_list_limit, dev);
+	igt_subtest("limits-size-published")
+		udmabuf_test(test_size_limit, dev);
 	igt_subtest("limits-list-wraps")
 		udmabuf_test(test_list_wraps, dev);
 	igt_subtest("limits-list-memory")

@@ -25,8 +25,8 @@
 #define HUGE_PAGES	"/sys/kernel/mm/hugepages/hugepages-%zukB/%s"
 
 struct driver drivers[2] = {
-	{ "stock", "/dev/.udmabuf-stock/udmabuf", "/sys/module/udmabuf/parameters", -1 },
-	{ "ours", "/dev/udmabuf-pinfold", "/sys/module/udmabuf_pinfold/parameters", -1 },
+	{ "stock", "/dev/.udmabuf-stock/udmabuf", -1 },
+	{ "ours", "/dev/udmabuf-pinfold", -1 },
 };
 
 /*
@@ -65,13 +65,9 @@ static long get(const char *path)
 
 void open_drivers(void)
 {
-	char path[128];
-
 	/* It would start on its own where every second frame is free. */
 	set("/proc/sys/vm/compaction_proactiveness", "0");
 	for (struct driver *d = drivers; d < drivers + ARRAY_SIZE(drivers); d++) {
-		snprintf(path, sizeof(path), "%s/size_limit_mb", d->parameters);
-		set(path, "4096");
 		d->dev = open(d->path, O_RDWR | O_CLOEXEC);
 		if (d->dev < 0)
 			err(1, "%s", d->path);

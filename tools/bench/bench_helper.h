@@ -20,13 +20,11 @@
  * struct driver - a udmabuf driver
  * @name: in the results
  * @path: its device, where ours has been switched on
- * @parameters: folder of its module's parameters
  * @dev: the open device
  */
 struct driver {
 	const char *name;
 	const char *path;
-	const char *parameters;
 	int dev;
 };
 
