@@ -267,21 +267,18 @@ static const struct wl_buffer_listener twin_listener = {
 	.release = twin_release,
 };
 
-static struct wl_buffer *import(const struct display *display,
-				const struct buffer *buffer, uint32_t offset)
+static struct wl_buffer *import(const struct display *display, int dmabuf,
+				const struct layout *layout)
 {
 	struct zwp_linux_buffer_params_v1 *params;
 	struct wl_buffer *twin;
 
-	params = zwp_linux_dmabuf_v1_create_params(display->dmabuf);
+	params = params_of(display->dmabuf, dmabuf, layout);
 	if (!params)
 		return NULL;
-	zwp_linux_buffer_params_v1_add(params, buffer->dmabuf, 0, offset,
-				       buffer->stride, DRM_FORMAT_MOD_LINEAR >> 32,
-				       DRM_FORMAT_MOD_LINEAR & UINT32_MAX);
-	twin = zwp_linux_buffer_params_v1_create_immed(params, buffer->width,
-						       buffer->height,
-						       buffer->fourcc, 0);
+	twin = zwp_linux_buffer_params_v1_create_immed(params, layout->width,
+						       layout->height,
+						       layout->fourcc, 0);
 	zwp_linux_buffer_params_v1_destroy(params);
 	return twin;
 }
@@ -289,7 +286,13 @@ static struct wl_buffer *import(const struct display *display,
 /* Returns why there is none, or NULL. */
 static const char *make_twin(struct display *display, struct buffer *buffer)
 {
-	uint32_t in_page = buffer->offset & (sysconf(_SC_PAGESIZE) - 1);
+	const struct layout layout = {
+		.fourcc	= buffer->fourcc,
+		.width	= buffer->width,
+		.height	= buffer->height,
+		.stride	= buffer->stride,
+		.offset	= buffer->offset & (sysconf(_SC_PAGESIZE) - 1),
+	};
 	size_t size = (size_t)buffer->stride * buffer->height;
 	const char *refused;
 
@@ -297,7 +300,7 @@ static const char *make_twin(struct display *display, struct buffer *buffer)
 		return "its events go to a dispatcher";
 	if (size < MIN_SIZE)
 		return "it is small";
-	refused = display_refuses(display, buffer->fourcc, buffer->stride, in_page);
+	refused = display_refuses(display, &layout);
 	if (refused)
 		return refused;
 	if ((size_t)buffer->width * format_pixel_size(buffer->fourcc) >
@@ -307,10 +310,14 @@ static const char *make_twin(struct display *display, struct buffer *buffer)
 	buffer->dmabuf = udmabuf_create(buffer->pool->file, buffer->offset, size);
 	if (buffer->dmabuf < 0)
 		return strerror(-buffer->dmabuf);
-	buffer->twin = import(display, buffer, in_page);
+	refused = "the compositor does not import its size";
+	if (trial_imports(display->trial, buffer->dmabuf, &layout)) {
+		buffer->twin = import(display, buffer->dmabuf, &layout);
+		refused = "the connection has broken";
+	}
 	if (!buffer->twin) {
 		close(buffer->dmabuf);
-		return "the connection has broken";
+		return refused;
 	}
 	wl_buffer_add_listener(buffer->twin, &twin_listener, NULL);
 	udmabuf_begin_write(buffer->dmabuf);

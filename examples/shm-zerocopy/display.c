@@ -3,7 +3,8 @@
  * Connections to compositors. All that could fail, or would have to wait, is done when
  * the program has just connected: nobody else reads from the connection then. Later
  * the program may be anywhere, even between wl_display_prepare_read() and
- * wl_display_read_events(), where whoever waits for the compositor waits for ever.
+ * wl_display_read_events(), where whoever waits for the compositor waits for ever: what
+ * there is to ask then is asked on a connection of our own (trial.c).
  */
 
 #include <drm_fourcc.h>
@@ -13,9 +14,6 @@
 
 #include "linux-dmabuf-v1-client-protocol.h"
 #include "shm-zerocopy.h"
-
-/* Tells formats by events; later versions do so in a more roundabout way. */
-#define DMABUF_VERSION 3
 
 /*
  * Each is a descriptor in the program and in the compositor, which must not run out
@@ -105,6 +103,7 @@ static void look_for_formats(struct display *display)
 
 static void display_free(struct display *display)
 {
+	trial_close(display->trial);
 	if (display->dmabuf)
 		zwp_linux_dmabuf_v1_destroy(display->dmabuf);
 	if (display->queue)
@@ -112,8 +111,23 @@ static void display_free(struct display *display)
 	free(display);
 }
 
-void display_open(struct wl_display *wl_display)
+/* Why it is not, or NULL. */
+static const char *make_usable(struct display *display, const char *name)
 {
+	look_for_formats(display);
+	if (!display->dmabuf)
+		return "the compositor has no zwp_linux_dmabuf_v1";
+	if (!display->formats)
+		return "the compositor cannot import linear ones of our driver";
+	display->trial = trial_open(connect_unseen(name));
+	if (!display->trial)
+		return "there is no second connection, to try them on";
+	return NULL;
+}
+
+void display_open(struct wl_display *wl_display, const char *name)
+{
+	const char *useless = "no memory";
 	struct display *display;
 
 	if (!udmabuf_usable())
@@ -124,11 +138,9 @@ void display_open(struct wl_display *wl_display)
 	display->wl_display = wl_display;
 	display->queue = wl_display_create_queue_with_name(wl_display, "wl-zerocopy");
 	if (display->queue)
-		look_for_formats(display);
-	if (!display->formats) {
-		say("no dma-bufs: %s", display->dmabuf ?
-		    "the compositor cannot import linear ones of our driver" :
-		    "the compositor has no zwp_linux_dmabuf_v1");
+		useless = make_usable(display, name);
+	if (useless) {
+		say("no dma-bufs: %s", useless);
 		display_free(display);
 		return;
 	}
@@ -154,16 +166,16 @@ void display_close(struct display *display)
 	display_free(display);
 }
 
-const char *display_refuses(const struct display *display, uint32_t fourcc,
-			    uint32_t stride, uint32_t offset)
+const char *display_refuses(const struct display *display,
+			    const struct layout *layout)
 {
-	int index = format_index(fourcc);
+	int index = format_index(layout->fourcc);
 
 	if (index < 0 || !(display->formats & 1u << index))
 		return "the compositor does not import its format";
-	if (stride % display->stride_align)
+	if (layout->stride % display->stride_align)
 		return "the compositor does not import its stride";
-	if (offset % display->offset_align)
+	if (layout->offset % display->offset_align)
 		return "the compositor does not import its offset";
 	if (display->buffers >= MAX_BUFFERS)
 		return "the connection has as many as it may have";

@@ -279,13 +279,22 @@ wl_proxy_add_dispatcher(struct wl_proxy *proxy, wl_dispatcher_func_t function,
 	return NEXT(wl_proxy_add_dispatcher)(proxy, function, implementation, data);
 }
 
+struct wl_display *connect_unseen(const char *name)
+{
+	return NEXT(wl_display_connect)(name);
+}
+
 EXPORT struct wl_display *
 wl_display_connect(const char *name)
 {
+	/* A connection that somebody else has made, and that it is told of but once */
+	bool inherited = getenv("WAYLAND_SOCKET");
 	struct wl_display *wl_display = NEXT(wl_display_connect)(name);
 
-	if (wl_display)
-		display_open(wl_display);
+	if (wl_display && inherited)
+		say("no dma-bufs: the connection was inherited, and there is no other");
+	else if (wl_display)
+		display_open(wl_display, name);
 	return wl_display;
 }
 

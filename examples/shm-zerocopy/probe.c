@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: MIT
 /*
  * Asking a compositor what it can import. A buffer that is wanted at once, without
- * asking, is a protocol error if it cannot be imported, and ends the program. So small
- * ones are tried here, by requests that can fail: of each format that the compositor
- * says it takes, and with rows and pixels at addresses that suit a GPU less and less.
+ * asking, is a protocol error if it cannot be imported, and ends the program. Here is
+ * the request that can fail. It is made for small buffers first, of each format that the
+ * compositor says it takes, and with rows and pixels at addresses that suit a GPU less
+ * and less: what it refuses of them, it is not asked for again.
  */
 
 #define _GNU_SOURCE		/* memfd_create */
@@ -28,11 +29,6 @@
 /* Room for rows and pixels at the worst places. */
 #define SIZE (SIDE * (STRIDE + ALIGN(NALIGNS - 1)) + ALIGN(NALIGNS - 1))
 
-struct attempt {
-	struct zwp_linux_buffer_params_v1 *params;
-	bool created;
-};
-
 static void params_created(void *data, struct zwp_linux_buffer_params_v1 *params,
 			   struct wl_buffer *buffer)
 {
@@ -51,25 +47,46 @@ static const struct zwp_linux_buffer_params_v1_listener params_listener = {
 	.failed		= params_failed,
 };
 
-static void try(struct attempt *attempt, const struct display *display, int dmabuf,
-		uint32_t fourcc, uint32_t stride, uint32_t offset)
+struct zwp_linux_buffer_params_v1 *params_of(struct zwp_linux_dmabuf_v1 *global,
+					     int dmabuf, const struct layout *layout)
 {
-	attempt->params = zwp_linux_dmabuf_v1_create_params(display->dmabuf);
+	struct zwp_linux_buffer_params_v1 *params;
+
+	params = zwp_linux_dmabuf_v1_create_params(global);
+	if (params)
+		zwp_linux_buffer_params_v1_add(params, dmabuf, 0, layout->offset,
+					       layout->stride,
+					       DRM_FORMAT_MOD_LINEAR >> 32,
+					       DRM_FORMAT_MOD_LINEAR & UINT32_MAX);
+	return params;
+}
+
+void attempt_start(struct attempt *attempt, struct zwp_linux_dmabuf_v1 *global,
+		   int dmabuf, const struct layout *layout)
+{
+	attempt->created = false;
+	attempt->params = params_of(global, dmabuf, layout);
 	if (!attempt->params)
 		return;
 	zwp_linux_buffer_params_v1_add_listener(attempt->params, &params_listener,
 						attempt);
-	zwp_linux_buffer_params_v1_add(attempt->params, dmabuf, 0, offset, stride,
-				       DRM_FORMAT_MOD_LINEAR >> 32,
-				       DRM_FORMAT_MOD_LINEAR & UINT32_MAX);
-	zwp_linux_buffer_params_v1_create(attempt->params, SIDE, SIDE, fourcc, 0);
+	zwp_linux_buffer_params_v1_create(attempt->params, layout->width,
+					  layout->height, layout->fourcc, 0);
 }
 
-static bool has_succeeded(const struct attempt *attempt)
+bool attempt_succeeded(const struct attempt *attempt)
 {
 	if (attempt->params)
 		zwp_linux_buffer_params_v1_destroy(attempt->params);
 	return attempt->created;
+}
+
+static void try(struct attempt *attempt, const struct display *display, int dmabuf,
+		uint32_t fourcc, uint32_t stride, uint32_t offset)
+{
+	const struct layout layout = { fourcc, SIDE, SIDE, stride, offset };
+
+	attempt_start(attempt, display->dmabuf, dmabuf, &layout);
 }
 
 /* The least alignment that will do, and so will all above it. */
@@ -79,7 +96,7 @@ static uint32_t least_align(const struct attempt *attempts)
 	bool good = true;
 
 	for (int i = NALIGNS - 1; i >= 0; i--) {
-		good = has_succeeded(&attempts[i]) && good;
+		good = attempt_succeeded(&attempts[i]) && good;
 		if (good)
 			least = ALIGN(i);
 	}
@@ -120,7 +137,7 @@ void probe(struct display *display, uint32_t offered)
 	wl_display_roundtrip_queue(display->wl_display, display->queue);
 
 	for (int i = 0; i < 32; i++) {
-		if (!has_succeeded(&formats[i]))
+		if (!attempt_succeeded(&formats[i]))
 			continue;
 		display->formats |= 1u << i;
 		say("the compositor imports %s",

@@ -11,6 +11,13 @@
 
 #include <wayland-client.h>
 
+/* How pixels lie in a dma-buf: format, sizes in pixels, others in bytes. */
+struct layout {
+	uint32_t fourcc;
+	int32_t width, height;
+	uint32_t stride, offset;
+};
+
 /* debug.c: what the user is told, if WL_ZEROCOPY_DEBUG is set */
 
 void say(const char *message, ...) __attribute__((format(printf, 1, 2)));
@@ -31,12 +38,16 @@ void udmabuf_end_write(int dmabuf);
 
 /* display.c: connections to compositors, and what they take */
 
+/* Tells formats by events; later versions do so in a more roundabout way. */
+#define DMABUF_VERSION 3
+
 struct display {
 	struct wl_list link;
 	struct wl_display *wl_display;
 	/* Of what is ours alone; the program dispatches its own queues only. */
 	struct wl_event_queue *queue;
 	struct zwp_linux_dmabuf_v1 *dmabuf;
+	struct trial *trial;
 	uint32_t formats;		/* bits, by format_index() */
 	uint32_t stride_align, offset_align;	/* bytes */
 	unsigned int buffers;		/* dma-bufs that it has now */
@@ -45,16 +56,17 @@ struct display {
 
 /*
  * Takes part in a connection that was made just now, if its compositor can read
- * dma-bufs of ours. Waits for the compositor.
+ * dma-bufs of ours. Waits for the compositor. The name is that by which there can be
+ * another one.
  */
-void display_open(struct wl_display *wl_display);
+void display_open(struct wl_display *wl_display, const char *name);
 /* Under the lock. NULL: we have no part in it. */
 struct display *display_find(struct wl_display *wl_display);
 /* Under the lock. Before the program closes the connection. */
 void display_close(struct display *display);
 /* NULL, or why the compositor might refuse such a buffer. */
-const char *display_refuses(const struct display *display, uint32_t fourcc,
-			    uint32_t stride, uint32_t offset);
+const char *display_refuses(const struct display *display,
+			    const struct layout *layout);
 
 /* format.c: formats whose pixels lie in one plane */
 
@@ -67,10 +79,37 @@ uint32_t format_fourcc(int index);
 /* In bytes, of a format that has an index. */
 unsigned int format_pixel_size(uint32_t fourcc);
 
+/* interpose.c: the functions of libwayland-client */
+
+/* A connection that we have no part in, or NULL. */
+struct wl_display *connect_unseen(const char *name);
+
 /* probe.c: asking a compositor */
+
+/* Of a buffer that is made of a dma-buf; NULL: the connection has broken. */
+struct zwp_linux_buffer_params_v1 *params_of(struct zwp_linux_dmabuf_v1 *global,
+					     int dmabuf, const struct layout *layout);
+
+/* An import that may fail. Between start and end is a round trip. */
+struct attempt {
+	struct zwp_linux_buffer_params_v1 *params;
+	bool created;
+};
+
+void attempt_start(struct attempt *attempt, struct zwp_linux_dmabuf_v1 *global,
+		   int dmabuf, const struct layout *layout);
+bool attempt_succeeded(const struct attempt *attempt);
 
 /* Sets formats and alignments of a display from what the compositor can import. */
 void probe(struct display *display, uint32_t offered);
+
+/* trial.c: trying each layout on a connection of our own */
+
+/* Owns the connection, also if it fails; NULL: there is none, or of no use. */
+struct trial *trial_open(struct wl_display *wl_display);
+void trial_close(struct trial *trial);
+/* Under the lock. Waits for the compositor, once for each layout. */
+bool trial_imports(struct trial *trial, int dmabuf, const struct layout *layout);
 
 /* buffer.c: pools and buffers of the program, and the dma-bufs in their place */
 

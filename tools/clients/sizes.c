@@ -1,0 +1,89 @@
+// SPDX-License-Identifier: MIT
+/*
+ * A Wayland client that commits wl_shm buffers of several sizes, without a window, for
+ * a compositor that looks at nothing else (picky.c). It does not know of
+ * examples/shm-zerocopy.
+ */
+
+#define _GNU_SOURCE		/* memfd_create */
+#include <err.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include <wayland-client.h>
+
+static const struct {
+	int width, height;
+} sizes[] = {
+	{ 256, 256 }, { 300, 217 }, { 256, 256 }, { 300, 217 }, { 257, 320 }, { 256, 255 },
+};
+
+static struct wl_compositor *compositor;
+static struct wl_shm *shm;
+
+static void registry_global(void *data, struct wl_registry *registry, uint32_t name,
+			    const char *interface, uint32_t version)
+{
+	if (!strcmp(interface, wl_compositor_interface.name))
+		compositor = wl_registry_bind(registry, name, &wl_compositor_interface, 1);
+	else if (!strcmp(interface, wl_shm_interface.name))
+		shm = wl_registry_bind(registry, name, &wl_shm_interface, 1);
+}
+
+static void registry_global_remove(void *data, struct wl_registry *registry,
+				   uint32_t name)
+{
+}
+
+static const struct wl_registry_listener registry_listener = {
+	.global		= registry_global,
+	.global_remove	= registry_global_remove,
+};
+
+static struct wl_buffer *make_buffer(int width, int height)
+{
+	/* Rows that suit any GPU */
+	int stride = (width * 4 + 255) / 256 * 256;
+	int memfd = memfd_create("sizes", MFD_CLOEXEC);
+	struct wl_shm_pool *pool;
+	struct wl_buffer *buffer;
+
+	if (memfd < 0 || ftruncate(memfd, stride * height))
+		err(1, "memfd");
+	pool = wl_shm_create_pool(shm, memfd, stride * height);
+	buffer = wl_shm_pool_create_buffer(pool, 0, width, height, stride,
+					   WL_SHM_FORMAT_XRGB8888);
+	wl_shm_pool_destroy(pool);
+	close(memfd);
+	return buffer;
+}
+
+int main(void)
+{
+	struct wl_display *display = wl_display_connect(NULL);
+	struct wl_registry *registry;
+	struct wl_surface *surface;
+	struct wl_buffer *buffer;
+
+	if (!display)
+		err(1, "no compositor");
+	registry = wl_display_get_registry(display);
+	wl_registry_add_listener(registry, &registry_listener, NULL);
+	if (wl_display_roundtrip(display) < 0 || !compositor || !shm)
+		errx(1, "the compositor lacks a protocol");
+	surface = wl_compositor_create_surface(compositor);
+	for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
+		buffer = make_buffer(sizes[i].width, sizes[i].height);
+		wl_surface_attach(surface, buffer, 0, 0);
+		wl_surface_commit(surface);
+		if (wl_display_roundtrip(display) < 0)
+			err(1, "%dx%d: the connection has broken", sizes[i].width,
+			    sizes[i].height);
+		wl_buffer_destroy(buffer);
+	}
+	wl_display_disconnect(display);
+	return 0;
+}
