@@ -9,11 +9,18 @@
 
 #include "charge_helper.h"
 #include "igt.h"
+#include "pin_helper.h"
 
 void become(uid_t user)
 {
 	igt_assert_eq(setresgid(user, user, user), 0);
 	igt_assert_eq(setresuid(user, user, user), 0);
+}
+
+void limit_users(unsigned int mib)
+{
+	set(USER_LIMIT, "%u", mib);
+	set(PROCESS_SHARE, "0");
 }
 
 /* How many users are listed, of one or of all, and for how many bytes. */

@@ -11,8 +11,12 @@
 
 #define PIN_DEBUGFS	"/sys/kernel/debug/memfd_pin/"
 
-/* Parameters: the limit in MiB, and whether locked memory counts, too */
+/*
+ * Parameters: the limit in MiB, the share that a process has of it, and whether locked
+ * memory counts, too
+ */
 #define USER_LIMIT	"/sys/module/memfd_pin/parameters/user_limit_mb"
+#define PROCESS_SHARE	"/sys/module/memfd_pin/parameters/process_share"
 #define STRICT		"/sys/module/memfd_pin/parameters/strict"
 
 /* Ordinary users, who have no capabilities and nothing else pinned */
@@ -20,6 +24,9 @@
 #define OTHER	4712
 
 void become(uid_t user);
+
+/* A limit of users alone: a process may take all of it, and leave nothing to others. */
+void limit_users(unsigned int mib);
 
 /* Bytes that a user is charged for, all together if @uid is -1 */
 int64_t charged(int uid);

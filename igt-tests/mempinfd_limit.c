@@ -30,7 +30,7 @@ static void test_limit(void)
 {
 	int fd = open_mempinfd(), other = open_mempinfd();
 
-	set(USER_LIMIT, "1");
+	limit_users(1);
 	igt_fork(child, 1) {
 		char *mem = anon(pages(2 * LIMIT));
 
@@ -64,7 +64,7 @@ static void test_limit_before_work(void)
 	int64_t acquired = vmstat("nr_foll_pin_acquired");
 	int fd = open_mempinfd();
 
-	set(USER_LIMIT, "1");
+	limit_users(1);
 	igt_fork(child, 1) {
 		char *mem = anon(pages(LIMIT + 1));
 
@@ -82,7 +82,7 @@ static void test_limit_per_user(void)
 {
 	int fd = open_mempinfd();
 
-	set(USER_LIMIT, "1");
+	limit_users(1);
 	igt_fork(child, 1) {
 		become(USER);
 		pin(fd, anon(pages(LIMIT - 1)), pages(LIMIT - 1));
@@ -114,7 +114,7 @@ static void test_unlimited(void)
 	char *mem = anon(MIB(2));
 	int fd = open_mempinfd();
 
-	set(USER_LIMIT, "1");
+	limit_users(1);
 	pin(fd, mem, MIB(2));
 	igt_assert_eq_s64(charged(0), MIB(2));
 	unpin(fd, mem, MIB(2));
@@ -128,7 +128,7 @@ static void test_charge_undone(void)
 {
 	int fd = open_mempinfd();
 
-	set(USER_LIMIT, "1");
+	limit_users(1);
 	igt_fork(child, 1) {
 		char *mem = anon(pages(LIMIT));
 

@@ -2,7 +2,7 @@
 /*
  * Tests of the accounting of long-term pins: each is charged to the user who
  * asked, until it is gone. Pins by way of /dev/udmabuf. The tests of the limits
- * are in pin_account_limits.c.
+ * are in pin_account_limits.c and pin_account_share.c.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -71,6 +71,29 @@
  *
  * SUBTEST: limit-subuid
  * Description: So is any other user ID in it
+ *
+ * SUBTEST: share-alone
+ * Description: One process gets process_share times what it leaves to others, in one
+ *              piece or page by page, and is told how much that is
+ *
+ * SUBTEST: share-three
+ * Description: Two processes of a user that take what they can get leave room for a
+ *              third one
+ *
+ * SUBTEST: share-two-equal
+ * Description: Two that take turns get the same
+ *
+ * SUBTEST: share-first
+ * Description: Who has nothing yet gets a small buffer, as long as there is room
+ *
+ * SUBTEST: share-process-gone
+ * Description: What a process has pinned stays its own after its end
+ *
+ * SUBTEST: share-changed
+ * Description: The share can change while there are pins, and be none
+ *
+ * SUBTEST: share-shown
+ * Description: debugfs shows what a user's next process may pin
  *
  * SUBTEST: strict
  * Description: In strict mode RLIMIT_MEMLOCK holds, too, together with other
@@ -312,7 +335,7 @@ static void test_tracepoints(int dev)
 	char words[128];
 	struct stat st;
 
-	set(USER_LIMIT, "1");
+	limit_users(1);
 	set(TRACING "events/memfd_pin/enable", "1");
 	igt_assert_eq(write_line(TRACING "trace", ""), 0);
 	fd = create(dev, memfd, pages(4), pages(8));
@@ -366,6 +389,7 @@ igt_main()
 	igt_subtest("tracepoints")
 		udmabuf_test(test_tracepoints, dev);
 	pin_account_limits_subtests(dev);
+	pin_account_share_subtests(dev);
 
 	igt_fixture()
 		close(dev);

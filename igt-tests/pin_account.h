@@ -10,6 +10,7 @@
 #include "udmabuf_helper.h"
 
 void pin_account_limits_subtests(int dev);
+void pin_account_share_subtests(int dev);
 
 /* A dma-buf of a new memfd; with __, or a negative error */
 int __create_pages(int dev, size_t count);

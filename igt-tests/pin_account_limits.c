@@ -18,7 +18,7 @@ static void test_limit(int dev)
 	int64_t acquired;
 	int sockets[2];
 
-	set(USER_LIMIT, "1");
+	limit_users(1);
 	make_sockets(sockets);
 	igt_fork(child, 1) {
 		int fds[2], one;
@@ -60,7 +60,7 @@ static void test_limit_lowered(int dev)
 {
 	int sockets[2];
 
-	set(USER_LIMIT, "4");
+	limit_users(4);
 	make_sockets(sockets);
 	igt_fork(child, 1) {
 		int fd;
@@ -76,7 +76,7 @@ static void test_limit_lowered(int dev)
 	}
 	close(sockets[1]);
 	await(sockets[0]);
-	set(USER_LIMIT, "1");
+	limit_users(1);
 	tell(sockets[0]);
 	igt_waitchildren();
 	igt_assert(!listed(USER));
@@ -85,7 +85,7 @@ static void test_limit_lowered(int dev)
 
 static void test_limit_none(int dev)
 {
-	set(USER_LIMIT, "0");
+	limit_users(0);
 	igt_fork(child, 1) {
 		become(USER);
 		close(create_pages(dev, MIB(8) / page_size()));
@@ -98,7 +98,7 @@ static void test_limit_privileged(int dev)
 	int64_t before = charged(0);
 	int fd;
 
-	set(USER_LIMIT, "1");
+	limit_users(1);
 	fd = create_pages(dev, MIB(4) / page_size());
 	igt_assert_eq_s64(charged(0), before + MIB(4));
 	close(fd);
@@ -119,7 +119,7 @@ static void test_limit_other_user(int dev)
 {
 	int sockets[2];
 
-	set(USER_LIMIT, "1");
+	limit_users(1);
 	make_sockets(sockets);
 	igt_fork(child, 1) {
 		int fd;
@@ -181,7 +181,7 @@ static void *race_to_limit(void *data)
 
 static void test_limit_threads(int dev)
 {
-	set(USER_LIMIT, "1");
+	limit_users(1);
 	igt_fork(child, 1) {
 		struct racer racers[4];
 		int made = 0, failed = 0, fd;
@@ -227,7 +227,7 @@ static void test_limit_userns(int dev)
 {
 	int sockets[2];
 
-	set(USER_LIMIT, "1");
+	limit_users(1);
 	make_sockets(sockets);
 	igt_fork(child, 1) {
 		int fd;
@@ -257,7 +257,7 @@ static void test_limit_subuid(int dev)
 	char pid[64], map[96];
 	int sockets[2];
 
-	set(USER_LIMIT, "1");
+	limit_users(1);
 	make_sockets(sockets);
 	igt_fork(child, 1) {
 		int fd;

@@ -14,6 +14,7 @@
 #include "udmabuf_ext.h"
 
 #define USER_LIMIT	"/sys/module/memfd_pin/parameters/user_limit_mb"
+#define PROCESS_SHARE	"/sys/module/memfd_pin/parameters/process_share"
 #define STRICT		"/sys/module/memfd_pin/parameters/strict"
 
 #define UNLIMITED	UINT64_MAX
@@ -88,6 +89,7 @@ static void test_parameters(int dev)
 static void test_user(int dev)
 {
 	set(USER_LIMIT, "4");
+	set(PROCESS_SHARE, "0");
 	igt_fork(child, 1) {
 		int memfd, dmabufs[2];
 		void *map;
@@ -134,6 +136,7 @@ static void test_user(int dev)
 static void test_strict(int dev)
 {
 	set(USER_LIMIT, "4");
+	set(PROCESS_SHARE, "0");
 	set(STRICT, "0");
 	igt_fork(child, 1) {
 		struct rlimit limit = { MIB(1), RLIM_INFINITY };

@@ -2,20 +2,19 @@
 /*
  * Accounting of long-term pins. Every pin is charged to the user who asked,
  * before it is taken and until it is released, whoever releases it. A user is
- * limited, a process with CAP_IPC_LOCK is not, but counts.
+ * limited, and each process to a share of what its user has left. A process with
+ * CAP_IPC_LOCK is not limited, but counts.
  */
 #include <linux/capability.h>
 #include <linux/cred.h>
 #include <linux/debugfs.h>
-#include <linux/hash.h>
 #include <linux/mm.h>
 #include <linux/module.h>
-#include <linux/pid.h>
+#include <linux/overflow.h>
 #include <linux/pin_account.h>
 #include <linux/pin_fast_only.h>
 #include <linux/sched/signal.h>
 #include <linux/sched/user.h>
-#include <linux/slab.h>
 #include <linux/user_namespace.h>
 #include <trace/events/memfd_pin.h>
 
@@ -29,93 +28,17 @@ module_param(user_limit_mb, ulong, 0644);
 MODULE_PARM_DESC(user_limit_mb,
 		 "Most MiB that a user may pin; 0: no limit (default: a quarter of RAM)");
 
+static unsigned int process_share = 4;
+module_param(process_share, uint, 0644);
+MODULE_PARM_DESC(process_share,
+		 "A process may pin up to so many times what its user has left; 0: all of it (default 4)");
+
 static bool strict;
 module_param(strict, bool, 0644);
 MODULE_PARM_DESC(strict,
 		 "Charge pins to the user's locked memory too, within RLIMIT_MEMLOCK (default N)");
 
-/* Users do not wait for each other, unless their IDs have the same hash. */
-struct pin_tree pin_trees[PIN_TREES];
-
 static struct dentry *debugfs;
-
-static struct pin_tree *tree_of(kuid_t uid)
-{
-	return &pin_trees[hash_32(__kuid_val(uid), PIN_TREE_BITS)];
-}
-
-/**
- * pin_charge_key() - whose a charge is
- * @charge: in a tree
- *
- * Context: with the tree's lock held.
- *
- * Return: the key.
- */
-struct pin_key pin_charge_key(const struct pin_charge *charge)
-{
-	return (struct pin_key) {
-		.uid = charge->user->uid,
-		.tgid = charge->tgid,
-		.driver = charge->driver,
-	};
-}
-
-/**
- * pin_compare_keys() - the order of a tree: by users, then their processes
- * @a: a key
- * @b: another
- *
- * Return: less than, equal to or more than 0, as @a is before, the same as or after
- * @b.
- */
-int pin_compare_keys(const struct pin_key *a, const struct pin_key *b)
-{
-	if (!uid_eq(a->uid, b->uid))
-		return uid_lt(a->uid, b->uid) ? -1 : 1;
-	if (a->tgid != b->tgid)
-		return a->tgid < b->tgid ? -1 : 1;
-	if (a->driver != b->driver)
-		return a->driver < b->driver ? -1 : 1;
-	return 0;
-}
-
-static bool charge_less(struct rb_node *a, const struct rb_node *b)
-{
-	struct pin_key key = pin_charge_key(rb_entry(a, struct pin_charge, node));
-	struct pin_key other = pin_charge_key(rb_entry(b, struct pin_charge, node));
-
-	return pin_compare_keys(&key, &other) < 0;
-}
-
-/**
- * pin_first_charge() - where to begin in a tree
- * @tree: the tree
- * @key: what comes before it is left out
- *
- * Context: with the tree's lock held.
- *
- * Return: the first charge that is not before @key, or NULL.
- */
-struct pin_charge *pin_first_charge(const struct pin_tree *tree,
-				    const struct pin_key *key)
-{
-	struct rb_node *node = tree->charges.rb_node;
-	struct pin_charge *charge, *found = NULL;
-	struct pin_key other;
-
-	while (node) {
-		charge = rb_entry(node, struct pin_charge, node);
-		other = pin_charge_key(charge);
-		if (pin_compare_keys(&other, key) < 0) {
-			node = node->rb_right;
-		} else {
-			found = charge;
-			node = node->rb_left;
-		}
-	}
-	return found;
-}
 
 /*
  * Whose pins the caller's are. A user can make a namespace with thousands of
@@ -137,40 +60,10 @@ static kuid_t charged_uid(void)
 	return uid_valid(root) ? root : current_uid();
 }
 
-/* A user that has charges, or had them last; with the tree's lock held. */
-static struct pin_user *find_pin_user(const struct pin_tree *tree, kuid_t uid)
+/* Who may lock any memory has no limit. */
+static bool is_privileged(void)
 {
-	struct pin_key key = { .uid = uid };
-	struct pin_charge *charge = pin_first_charge(tree, &key);
-
-	if (charge && uid_eq(charge->user->uid, uid))
-		return charge->user;
-	if (tree->idle && uid_eq(tree->idle->uid, uid))
-		return tree->idle;
-	return NULL;
-}
-
-/*
- * A user to be charged, with the tree's lock held. One that has no charges yet is
- * the tree's idle one, and may be taken for another one.
- */
-static struct pin_user *get_pin_user(struct pin_tree *tree, kuid_t uid)
-{
-	struct pin_user *user = find_pin_user(tree, uid);
-
-	if (user)
-		return user;
-	if (!tree->idle)
-		tree->idle = kmalloc(sizeof(*user), GFP_KERNEL_ACCOUNT);
-	if (tree->idle)
-		*tree->idle = (struct pin_user) { .uid = uid };
-	return tree->idle;
-}
-
-/* Whether there may be @nr more than @old. Who may lock any memory has no limit. */
-static bool within(unsigned long old, unsigned long nr, unsigned long limit)
-{
-	return old + nr <= limit || capable(CAP_IPC_LOCK);
+	return capable(CAP_IPC_LOCK);
 }
 
 /* Add to a user's locked_vm; other parts of the kernel do so at the same time. */
@@ -180,7 +73,7 @@ static bool lock_pages(atomic_long_t *locked_vm, unsigned long nr,
 	long old = atomic_long_read(locked_vm);
 
 	do {
-		if (!within(old, nr, limit))
+		if (old + nr > limit && !is_privileged())
 			return false;
 	} while (!atomic_long_try_cmpxchg(locked_vm, &old, old + nr));
 	return true;
@@ -199,66 +92,115 @@ unsigned long pin_user_limit(void)
 }
 
 /**
+ * pin_room() - how much more a process may pin
+ * @user: its user; NULL: one that has nothing pinned
+ * @held: pages that the process has pinned
+ *
+ * A process gets one page more as long as it has less than process_share times what
+ * its user has left then: with 4, one process gets four fifths of the limit, two get
+ * four ninths each, and whoever comes next always finds something.
+ *
+ * Context: with the lock of the user's tree held.
+ *
+ * Return: pages, LONG_MAX if there is no limit.
+ */
+unsigned long pin_room(const struct pin_user *user, unsigned long held)
+{
+	unsigned long share = READ_ONCE(process_share);
+	unsigned long limit = pin_user_limit();
+	unsigned long used = user ? user->nr_pages : 0;
+	unsigned long left, most;
+
+	if (limit == LONG_MAX)
+		return LONG_MAX;
+	left = limit - min(limit, used);
+	if (!share || check_mul_overflow(left, share, &most))
+		return left;
+	/* Each page is one more held, and @share less for which that is allowed. */
+	return most > held ? (most - held - 1) / (share + 1) + 1 : 0;
+}
+
+/* Add to a charge that belongs to a process, with the tree's lock held. */
+static int charge_pages(struct pin_charge *charge, unsigned long nr_pages)
+{
+	struct pin_process *process = charge->process;
+	unsigned long room = pin_room(process->user, process->nr_pages), limit;
+
+	if (nr_pages > room && !is_privileged()) {
+		limit = process->nr_pages + room;
+		goto err;
+	}
+	if (charge->cred) {
+		limit = rlimit(RLIMIT_MEMLOCK) >> PAGE_SHIFT;
+		if (!lock_pages(&charge->cred->user->locked_vm, nr_pages, limit))
+			goto err;
+	}
+	charge->nr_pages += nr_pages;
+	process->nr_pages += nr_pages;
+	process->user->nr_pages += nr_pages;
+	return 0;
+
+err:
+	trace_memfd_pin_limit(process->user->uid, charge->driver, nr_pages, limit,
+			      -ENOMEM);
+	return -ENOMEM;
+}
+
+/**
  * pin_charge() - charge pages that are going to be pinned
  * @charge: what keeps it until pin_uncharge(); nothing is charged yet
  * @driver: a name for it, a constant that lives as long as the charge
  * @nr_pages: pages
  *
- * Charges the caller's user ID. In a user namespace, whatever the user ID, it
- * charges who made that; or, if it was root, for a container, the namespace's own
- * root. Of namespaces within each other, the outermost one counts. What a process
- * with CAP_IPC_LOCK pins counts, but is not limited.
+ * Charges the calling process and its user ID. In a user namespace, whatever the
+ * user ID, it charges who made that; or, if it was root, for a container, the
+ * namespace's own root. Of namespaces within each other, the outermost one counts.
+ * What a process with CAP_IPC_LOCK pins counts, but is not limited.
  *
  * Context: may sleep and allocate.
  *
  * Return: 0, or with nothing charged:
- * * -ENOMEM: the user would have more than user_limit_mb, or, in strict mode,
- *   more locked memory than RLIMIT_MEMLOCK; or no memory
+ * * -ENOMEM: the user would have more than user_limit_mb, or the process more than
+ *   its share of that, or, in strict mode, the user more locked memory than
+ *   RLIMIT_MEMLOCK; or no memory
  * * -EPERM: strict mode, RLIMIT_MEMLOCK is 0, and no CAP_IPC_LOCK
  */
 int pin_charge(struct pin_charge *charge, const char *driver,
 	       unsigned long nr_pages)
 {
-	unsigned long limit = pin_user_limit();
 	bool locked = READ_ONCE(strict);
 	kuid_t uid = charged_uid();
-	struct pin_tree *tree = tree_of(uid);
-	struct pin_user *user;
+	struct pin_tree *tree = pin_tree_of(uid);
+	struct pin_process *process;
+	int err = -ENOMEM;
 
 	if (locked && !can_do_mlock())
 		return -EPERM;
 	mutex_lock(&tree->lock);
-	user = get_pin_user(tree, uid);
-	if (!user)
+	process = pin_tree_get_process(tree, uid);
+	if (!process)
 		goto err;
-	if (!within(user->nr_pages, nr_pages, limit))
-		goto err_limit;
-	if (locked) {
-		limit = rlimit(RLIMIT_MEMLOCK) >> PAGE_SHIFT;
-		if (!lock_pages(&current_user()->locked_vm, nr_pages, limit))
-			goto err_limit;
-	}
-
-	charge->user = user;
-	charge->tgid = get_pid(task_tgid(current));
+	charge->process = process;
 	charge->driver = driver;
-	/* It may change meanwhile, but always ends in NUL. */
-	memcpy(charge->comm, current->group_leader->comm, TASK_COMM_LEN);
 	charge->cred = locked ? get_current_cred() : NULL;
-	charge->nr_pages = nr_pages;
+	charge->nr_pages = 0;
 	charge->nr_folios = 0;
-	user->nr_pages += nr_pages;
-	if (!user->nr_charges++)
-		tree->idle = NULL;
-	rb_add(&charge->node, &tree->charges, charge_less);
+	err = charge_pages(charge, nr_pages);
+	if (err)
+		goto err_cred;
+
+	/* It may change meanwhile, but always ends in NUL. */
+	memcpy(process->comm, current->group_leader->comm, TASK_COMM_LEN);
+	pin_tree_add(tree, charge);
 	mutex_unlock(&tree->lock);
 	return 0;
 
-err_limit:
-	trace_memfd_pin_limit(uid, driver, nr_pages, limit, -ENOMEM);
+err_cred:
+	put_cred(charge->cred);
+	charge->process = NULL;
 err:
 	mutex_unlock(&tree->lock);
-	return -ENOMEM;
+	return err;
 }
 EXPORT_SYMBOL_GPL(pin_charge);
 
@@ -276,6 +218,18 @@ void pin_charge_folios(struct pin_charge *charge, unsigned long nr_folios)
 EXPORT_SYMBOL_GPL(pin_charge_folios);
 
 /**
+ * pin_charge_tgid() - which process a charge is of
+ * @charge: what pin_charge() has charged
+ *
+ * Return: the process that asked, also after its end; lives as long as the charge.
+ */
+struct pid *pin_charge_tgid(const struct pin_charge *charge)
+{
+	return charge->process->tgid;
+}
+EXPORT_SYMBOL_GPL(pin_charge_tgid);
+
+/**
  * pin_uncharge() - give back a charge, after the pins
  * @charge: the charge; afterwards nothing is charged. If nothing was, nothing
  *	happens
@@ -284,55 +238,53 @@ EXPORT_SYMBOL_GPL(pin_charge_folios);
  */
 void pin_uncharge(struct pin_charge *charge)
 {
-	struct pin_user *user = charge->user, *idle = NULL;
+	struct pin_process *process = charge->process;
 	struct pin_tree *tree;
 
-	if (!user)
+	if (!process)
 		return;
-	tree = tree_of(user->uid);
+	tree = pin_tree_of(process->user->uid);
 	mutex_lock(&tree->lock);
-	rb_erase(&charge->node, &tree->charges);
-	user->nr_pages -= charge->nr_pages;
-	if (!--user->nr_charges) {
-		idle = tree->idle;
-		tree->idle = user;
-	}
+	process->nr_pages -= charge->nr_pages;
+	process->user->nr_pages -= charge->nr_pages;
+	pin_tree_del(tree, charge);
 	mutex_unlock(&tree->lock);
 
-	kfree(idle);
 	if (charge->cred) {
 		atomic_long_sub(charge->nr_pages, &charge->cred->user->locked_vm);
 		put_cred(charge->cred);
 	}
-	put_pid(charge->tgid);
-	charge->user = NULL;
 }
 EXPORT_SYMBOL_GPL(pin_uncharge);
 
 /**
  * pin_account_query() - what the caller has pinned, and may pin
  * @nr_pages: returns the pages charged to the caller's user
- * @available: returns the pages that pin_charge() would accept now, ULONG_MAX if the
- *	caller is not limited
+ * @available: returns the pages that pin_charge() would accept now of the calling
+ *	process, ULONG_MAX if it is not limited
  *
  * Context: process context, may sleep.
  */
 void pin_account_query(unsigned long *nr_pages, unsigned long *available)
 {
-	unsigned long limit = pin_user_limit(), locked;
 	kuid_t uid = charged_uid();
-	struct pin_tree *tree = tree_of(uid);
+	struct pin_tree *tree = pin_tree_of(uid);
+	unsigned long room, limit, locked;
+	struct pin_process *process;
 	struct pin_user *user;
 
 	mutex_lock(&tree->lock);
-	user = find_pin_user(tree, uid);
+	process = pin_tree_process(tree, uid);
+	user = process ? process->user : pin_tree_user(tree, uid);
 	*nr_pages = user ? user->nr_pages : 0;
+	room = pin_room(user, process ? process->nr_pages : 0);
 	mutex_unlock(&tree->lock);
+
 	*available = ULONG_MAX;
-	if (capable(CAP_IPC_LOCK))
+	if (is_privileged())
 		return;
-	if (limit != LONG_MAX)
-		*available = limit - min(limit, *nr_pages);
+	if (room != LONG_MAX)
+		*available = room;
 	limit = rlimit(RLIMIT_MEMLOCK);
 	if (READ_ONCE(strict) && limit != RLIM_INFINITY) {
 		limit >>= PAGE_SHIFT;
@@ -344,12 +296,7 @@ EXPORT_SYMBOL_GPL(pin_account_query);
 
 static int __init pin_account_init(void)
 {
-	struct pin_tree *tree;
-
-	for (tree = pin_trees; tree < pin_trees + PIN_TREES; tree++) {
-		mutex_init(&tree->lock);
-		tree->charges = RB_ROOT;
-	}
+	pin_trees_init();
 	if (user_limit_mb == A_QUARTER)
 		user_limit_mb = totalram_pages() >> (20 - PAGE_SHIFT + 2);
 
@@ -362,10 +309,7 @@ module_init(pin_account_init);
 
 static void __exit pin_account_exit(void)
 {
-	struct pin_tree *tree;
-
 	debugfs_remove(debugfs);
-	for (tree = pin_trees; tree < pin_trees + PIN_TREES; tree++)
-		kfree(tree->idle);
+	pin_trees_exit();
 }
 module_exit(pin_account_exit);

@@ -74,15 +74,21 @@ static void *users_next(struct seq_file *m, void *v, loff_t *pos)
 static int users_show(struct seq_file *m, void *v)
 {
 	unsigned long limit = pin_user_limit();
-	struct pin_charge *charge = v;
+	const struct pin_user *user;
 
 	if (v == SEQ_START_TOKEN) {
-		seq_puts(m, "uid bytes limit\n");
+		seq_puts(m, "uid bytes limit room\n");
 		return 0;
 	}
-	seq_printf(m, "%u %lu %lu\n", from_kuid(&init_user_ns, charge->user->uid),
-		   charge->user->nr_pages << PAGE_SHIFT,
-		   limit == LONG_MAX ? 0 : limit << PAGE_SHIFT);
+	user = ((struct pin_charge *)v)->process->user;
+	seq_printf(m, "%u %lu ", from_kuid(&init_user_ns, user->uid),
+		   user->nr_pages << PAGE_SHIFT);
+	/* The room is that of a process that has nothing pinned. */
+	if (limit == LONG_MAX)
+		seq_puts(m, "0 -\n");
+	else
+		seq_printf(m, "%lu %lu\n", limit << PAGE_SHIFT,
+			   pin_room(user, 0) << PAGE_SHIFT);
 	return 0;
 }
 
@@ -129,7 +135,7 @@ static int owners_show(struct seq_file *m, void *v)
 
 	seq_printf(m, "%u %d %s %lu %lu ", from_kuid(&init_user_ns, key.uid),
 		   pid_nr(key.tgid), key.driver, nr_pages << PAGE_SHIFT, nr_folios);
-	seq_escape(m, first->comm, "\n\t\\");
+	seq_escape(m, first->process->comm, "\n\t\\");
 	seq_putc(m, '\n');
 	return 0;
 }

@@ -182,7 +182,7 @@ static int buffers_show(struct seq_file *m, void *v)
 		return 0;
 	}
 	seq_printf(m, "%lu %d %u %lu", ubuf->ino,
-		   pid_nr(ubuf->pins.charge.tgid),
+		   pid_nr(pin_charge_tgid(&ubuf->pins.charge)),
 		   from_kuid(&init_user_ns, ubuf->uid),
 		   ubuf->pins.nr_pages << PAGE_SHIFT);
 	show_folios(m, &ubuf->pins);

@@ -41,8 +41,9 @@ struct mempinfd_range {
  *   space through the same open file
  * * EPERM: RLIMIT_MEMLOCK is 0, without CAP_IPC_LOCK
  * * ENOMEM: the user would have more memory pinned than user_limit_mb of the
- *   module memfd_pin (in strict mode, more locked than RLIMIT_MEMLOCK) allows; or
- *   no memory, a page could not be moved, or is pinned too many times
+ *   module memfd_pin (in strict mode, more locked than RLIMIT_MEMLOCK) allows, or
+ *   the process more than its share; or no memory, a page could not be moved, or
+ *   is pinned too many times
  * * EINTR: the process is being killed
  */
 #define MEMPINFD_PIN	_IOW(0xB9, 0x00, struct mempinfd_range)

@@ -49,7 +49,7 @@
  * @readonly_attach: which devices may attach to dma-bufs that are read-only
  * @size_limit: most bytes of a dma-buf
  * @pinned: bytes that the caller's user has pinned, by whichever driver of ours
- * @available: bytes that the caller may pin yet; all ones: not limited
+ * @available: bytes that the calling process may pin yet; all ones: not limited
  * @reserved: returns 0
  */
 struct udmabuf_info {
