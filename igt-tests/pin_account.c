@@ -6,8 +6,10 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/udmabuf_ext.h>
 #include <sched.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -94,6 +96,10 @@
  *
  * SUBTEST: share-shown
  * Description: debugfs shows what a user's next process may pin
+ *
+ * SUBTEST: no-audit
+ * Description: Limits that are asked for or hit are no denied capability for the
+ *              audit log
  *
  * SUBTEST: strict
  * Description: In strict mode RLIMIT_MEMLOCK holds, too, together with other
@@ -360,6 +366,70 @@ static void test_tracepoints(int dev)
 			  "result=-12"));
 }
 
+/* Of the options of the kernel's capable(): not audited */
+#define CAP_OPT_NOAUDIT	2
+
+/* Whether the process asked for CAP_IPC_LOCK in a way that a refusal is logged */
+static bool asked_audibly(pid_t pid)
+{
+	FILE *file = fopen(TRACING "trace", "r");
+	unsigned int options;
+	char line[512], *where;
+	bool found = false;
+	int task;
+
+	igt_assert(file);
+	while (!found && fgets(line, sizeof(line), file)) {
+		where = strstr(line, "pinfold_cap:");
+		/* The task is "name-pid", and this one's name has no dash. */
+		if (!where || sscanf(strchr(line, '-') + 1, "%d", &task) != 1 ||
+		    task != pid)
+			continue;
+		where = strstr(where, "options=");
+		igt_assert(where && sscanf(where, "options=%u", &options) == 1);
+		found = !(options & CAP_OPT_NOAUDIT);
+	}
+	fclose(file);
+	return found;
+}
+
+static void test_no_audit(int dev)
+{
+	int sockets[2];
+	bool audible;
+	pid_t pid;
+
+	write_line(TRACING "kprobe_events", "-:pinfold_cap");
+	igt_require_f(!write_line(TRACING "kprobe_events",
+				  "p:pinfold_cap cap_capable cap=$arg3:u32 "
+				  "options=$arg4:u32"), "no kprobes\n");
+	limit_users(1);
+	igt_assert_eq(write_line(TRACING "events/kprobes/pinfold_cap/filter",
+				 "cap == 14"), 0);
+	set(TRACING "events/kprobes/pinfold_cap/enable", "1");
+	igt_assert_eq(write_line(TRACING "trace", ""), 0);
+	make_sockets(sockets);
+	igt_fork(child, 1) {
+		struct udmabuf_info info;
+
+		become(USER);
+		pid = getpid();
+		igt_assert_eq(write(sockets[1], &pid, sizeof(pid)), sizeof(pid));
+		igt_assert_eq(ioctl(dev, UDMABUF_GET_INFO, &info), 0);
+		close(create_pages(dev, 1));
+		igt_assert_eq(__create_pages(dev, 300), -ENOMEM);
+	}
+	igt_waitchildren();
+	igt_assert_eq(read(sockets[0], &pid, sizeof(pid)), sizeof(pid));
+	close(sockets[0]);
+	close(sockets[1]);
+	igt_assert(traced("pinfold_cap:", "cap=14"));
+	audible = asked_audibly(pid);
+	restore_settings();
+	igt_assert_eq(write_line(TRACING "kprobe_events", "-:pinfold_cap"), 0);
+	igt_assert(!audible);
+}
+
 igt_main()
 {
 	static int dev = -1;
@@ -388,6 +458,8 @@ igt_main()
 		udmabuf_test(test_root_only, dev);
 	igt_subtest("tracepoints")
 		udmabuf_test(test_tracepoints, dev);
+	igt_subtest("no-audit")
+		udmabuf_test(test_no_audit, dev);
 	pin_account_limits_subtests(dev);
 	pin_account_share_subtests(dev);
 
