@@ -40,9 +40,9 @@ static bool maps_page(struct vm_area_struct *vma, struct file *memfd, pgoff_t in
 static struct vm_area_struct *find_mapping(struct mm_struct *mm, struct file *memfd,
 					   struct pin_cursor *cursor, pgoff_t index)
 {
-	pgoff_t next = ULONG_MAX;
-	struct vm_area_struct *vma;
 	VMA_ITERATOR(vmi, mm, 0);
+	struct vm_area_struct *vma;
+	pgoff_t next = ULONG_MAX;
 
 	vma = vma_lookup(mm, (index + cursor->delta_touch) << PAGE_SHIFT);
 	if (vma && maps_page(vma, memfd, index))
