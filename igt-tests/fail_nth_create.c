@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <sys/ioctl.h>
+#include <sys/mman.h>
 
 #include "fail_nth.h"
 #include "igt.h"
@@ -29,6 +30,10 @@ static void make_file(void)
 {
 	memfd = content_memfd(current);
 	mem = map_fd(memfd, pages(content_pages(current)));
+	/* These are filled through the mapping, and others by the filesystem. */
+	if (current->backing == THP && current->holes)
+		igt_assert_eq(madvise(mem, pages(content_pages(current)),
+				      MADV_HUGEPAGE), 0);
 	if (!(flags & UDMABUF_FLAGS_UNSEALED))
 		seal(memfd, F_SEAL_SHRINK);
 	if (flags & UDMABUF_FLAGS_READONLY)
