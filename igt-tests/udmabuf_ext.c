@@ -211,6 +211,10 @@
  * SUBTEST: tmpfs-quota-holes
  * Description: Holes that are filled count, and ENOSPC leaves nothing pinned
  *
+ * SUBTEST: tmpfs-readonly-others
+ * Description: EACCES for another user's file that can only be read, but not for one's
+ *              own, nor for a memfd
+ *
  * SUBTEST: hugetlbfs-size-held
  * Description: A mount with a limit counts the pages to the last, and cannot go before
  *

@@ -8,6 +8,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/mount.h>
+#include <sys/stat.h>
 
 #include "igt.h"
 #include "mount_helper.h"
@@ -113,6 +114,67 @@ static void test_quota_holes(int dev)
 	igt_assert_eq_s64(mount_free(), 0);
 	close(dmabuf);
 	close(fd);
+	unmount_dir();
+}
+
+#define READONLY	(UDMABUF_FLAGS_READONLY | UDMABUF_FLAGS_UNSEALED)
+#define USER		4711
+
+static void check_create(int dev, int fd, int error)
+{
+	int dmabuf = __create_flags(dev, READONLY, fd, 0, SIZE);
+
+	if (error) {
+		igt_assert_eq(dmabuf, -error);
+		return;
+	}
+	igt_assert_lte(0, dmabuf);
+	close(dmabuf);
+}
+
+static int open_file(const char *path, int flags)
+{
+	int fd = open(path, flags | O_CLOEXEC);
+
+	igt_assert_f(fd >= 0, "%s: %s\n", path, strerror(errno));
+	return fd;
+}
+
+/*
+ * A file that one may only read cannot be kept when its owner removes it, unless it was
+ * given away as a memfd is.
+ */
+static void test_others(int dev)
+{
+	int memfd = filled_memfd(SHMEM, SIZE), readonly = reopen(memfd, O_RDONLY);
+	int fd;
+
+	mount_dir("tmpfs", "tmpfs", "size=16M");
+	fd = filled_file();
+	igt_assert_eq(fchmod(fd, 0444), 0);
+	check_create(dev, fd, 0);
+	close(fd);
+	fd = create_file(MOUNT_DIR "/writable", SIZE);
+	igt_assert_eq(fchmod(fd, 0666), 0);
+	close(fd);
+
+	igt_fork(child, 1) {
+		igt_assert_eq(setresuid(USER, USER, USER), 0);
+		check_create(dev, open_file(PATH, O_RDONLY), EACCES);
+		check_create(dev, open_file(MOUNT_DIR "/writable", O_RDONLY), EACCES);
+		check_create(dev, open_file(MOUNT_DIR "/writable", O_RDWR), 0);
+		check_create(dev, create_file(MOUNT_DIR "/own", SIZE), 0);
+		check_create(dev, open_file(MOUNT_DIR "/own", O_RDONLY), 0);
+		check_create(dev, readonly, 0);
+	}
+	igt_waitchildren();
+
+	/* Root could do what the owner can. */
+	fd = open_file(MOUNT_DIR "/own", O_RDONLY);
+	check_create(dev, fd, 0);
+	close(fd);
+	close(readonly);
+	close(memfd);
 	unmount_dir();
 }
 
@@ -231,6 +293,8 @@ void udmabuf_ext_mount_subtests(int dev)
 		udmabuf_test(test_quota, dev);
 	igt_subtest("tmpfs-quota-holes")
 		udmabuf_test(test_quota_holes, dev);
+	igt_subtest("tmpfs-readonly-others")
+		udmabuf_test(test_others, dev);
 	igt_subtest("hugetlbfs-size-held")
 		udmabuf_test(test_held, dev);
 	igt_subtest("hugetlbfs-size-detached")

@@ -93,6 +93,17 @@ static int check_seals(struct file *memfd, unsigned int flags)
 }
 
 /*
+ * Whether the caller may keep the memory of a file that it can only read, when its owner
+ * has deleted it. Of a memfd that is what all who were given it can do, by a mapping or
+ * a descriptor that the owner gave away. A file with a name is given to nobody.
+ */
+static bool may_keep(struct file *memfd)
+{
+	return memfd->f_path.mnt->mnt_flags & MNT_INTERNAL ||
+	       inode_owner_or_capable(file_mnt_idmap(memfd), file_inode(memfd));
+}
+
+/*
  * What can be done through the dma-buf, the caller must be able to do with the
  * file: to read, and to write anywhere.
  */
@@ -104,6 +115,9 @@ static int check_mode(struct file *memfd, unsigned int flags)
 		need |= FMODE_WRITE;
 		if (IS_APPEND(file_inode(memfd)))
 			return -EACCES;
+	} else if (flags & UDMABUF_FLAGS_UNSEALED &&
+		   !(memfd->f_mode & FMODE_WRITE) && !may_keep(memfd)) {
+		return -EACCES;
 	}
 	if ((memfd->f_mode & need) == need)
 		return 0;

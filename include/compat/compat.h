@@ -20,6 +20,9 @@
 #endif
 
 #if LINUX_VERSION_CODE < KERNEL_VERSION(6, 3, 0)
+/* What maps the owners of a mount's files was a user namespace. */
+#define file_mnt_idmap(file)	file_mnt_user_ns(file)
+
 static inline void vm_flags_set(struct vm_area_struct *vma, vm_flags_t flags)
 {
 	vma->vm_flags |= flags;

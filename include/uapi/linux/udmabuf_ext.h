@@ -22,7 +22,8 @@
  *
  * UDMABUF_FLAGS_UNSEALED: the files may be any on tmpfs or hugetlbfs, and may
  * shrink. Pages that are later cut off or punched out of a file stay in the
- * dma-buf, which alone has them then.
+ * dma-buf, which alone has them then. With UDMABUF_FLAGS_READONLY, a file that is
+ * open for reading only has to be a memfd, or the caller's own (EACCES).
  */
 #define UDMABUF_FLAGS_READONLY	0x02
 #define UDMABUF_FLAGS_UNSEALED	0x04
