@@ -204,6 +204,20 @@
  * SUBTEST: limit-shown
  * Description: debugfs shows who has pinned how much, in bytes and folios
  *
+ * SUBTEST: folio-thp
+ * Description: A pinned page of a transparent huge page costs as much as that, each
+ *              time, and not more for all of its pages
+ *
+ * SUBTEST: folio-hugetlb
+ * Description: So does one of a huge page of hugetlbfs
+ *
+ * SUBTEST: folio-scattered
+ * Description: Pages of different huge pages, side by side, cost as much as all of them,
+ *              or cannot be pinned
+ *
+ * SUBTEST: folio-stalled
+ * Description: What a call has pinned is charged while it waits for user space
+ *
  * SUBTEST: threads
  * Description: Threads pin and release ranges of their own
  *
@@ -253,5 +267,6 @@ igt_main()
 	mempinfd_file_subtests();
 	mempinfd_life_subtests();
 	mempinfd_limit_subtests();
+	mempinfd_folio_subtests();
 	mempinfd_stress_subtests();
 }

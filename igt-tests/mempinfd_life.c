@@ -21,7 +21,7 @@ static void test_munmap(void)
 {
 	int64_t pins = pins_held();
 	int fd = open_mempinfd();
-	char *mem = anon(pages(NPAGES));
+	char *mem = anon_small(pages(NPAGES));
 
 	pin(fd, mem, pages(NPAGES));
 	unmap(mem, pages(NPAGES));
@@ -216,7 +216,7 @@ static void test_close_passed(void)
 
 	make_sockets(sockets);
 	igt_fork(child, 1) {
-		void *mem = anon(pages(NPAGES));
+		void *mem = anon_small(pages(NPAGES));
 		int own = open_mempinfd();
 
 		become(USER);
@@ -362,7 +362,7 @@ static void test_kill(void)
 static void test_kill_pinning(void)
 {
 	const size_t count = 1000, present = 700;
-	char *mem = anon(pages(count));
+	char *mem = anon_small(pages(count));
 	int64_t pins = pins_held();
 	int fd = open_mempinfd();
 	int sockets[2], uffd;

@@ -30,6 +30,9 @@
 /* Pages that are pinned or released in one go: a page full of pointers. */
 #define BATCH		((unsigned long)(PAGE_SIZE / sizeof(struct page *)))
 
+/* What a device does to pages, as long as it likes */
+#define PIN_FLAGS	(FOLL_WRITE | FOLL_LONGTERM)
+
 /* The first block of runs takes so many bytes, each further one twice as many. */
 #define MIN_BLOCK	64
 
@@ -46,6 +49,10 @@ struct run_block {
 	struct run runs[];
 };
 
+/*
+ * @held counts all pages of each folio, as often as pages of it come in a row, and once
+ * for each page beyond that. It is charged as soon as it is known.
+ */
 struct pinned_range {
 	struct rb_node node;
 	struct mm_struct *mm; /* mmgrab(): only to be compared with */
@@ -53,6 +60,8 @@ struct pinned_range {
 	bool ready; /* all is pinned; under the file's lock */
 	struct list_head blocks;
 	struct pin_charge charge;
+	unsigned long held; /* pages that the pins keep */
+	unsigned long rest; /* of the last folio's, those that are not in the range */
 };
 
 struct mempinfd {
@@ -141,18 +150,46 @@ static int check_folio(struct folio *folio)
 	return folio_allows_longterm_write(folio) ? 0 : -EFAULT;
 }
 
+static struct folio *last_folio(struct pinned_range *range)
+{
+	struct run *run = last_run(range);
+
+	return run ? page_folio(pfn_to_page(run->pfn + run->nr - 1)) : NULL;
+}
+
+/* Charge what pins on @nr pages keep, that follow those in the range. */
+static int charge_held(struct pinned_range *range, struct page **pages, long nr)
+{
+	struct folio *folio = last_folio(range);
+	long i;
+
+	for (i = 0; i < nr; i++) {
+		if (page_folio(pages[i]) != folio) {
+			folio = page_folio(pages[i]);
+			range->rest = folio_nr_pages(folio);
+			range->held += range->rest;
+		}
+		if (range->rest)
+			range->rest--;
+		else
+			range->held++;
+	}
+	if (range->held <= range->charge.nr_pages)
+		return 0;
+	return pin_charge_more(&range->charge,
+			       range->held - range->charge.nr_pages);
+}
+
 /* Take over the pins of @nr pages that follow those in the range. */
 static int append_pages(struct pinned_range *range, struct page **pages, long nr)
 {
+	struct folio *folio = last_folio(range);
 	struct run *run = last_run(range);
 	unsigned long pfn, folios = 0;
-	struct folio *folio = NULL;
 	bool follows;
 	int err = 0;
 	long i;
 
-	if (run)
-		folio = page_folio(pfn_to_page(run->pfn + run->nr - 1));
 	for (i = 0; i < nr; i++) {
 		pfn = page_to_pfn(pages[i]);
 		follows = run && run->pfn + run->nr == pfn;
@@ -180,27 +217,65 @@ static int append_pages(struct pinned_range *range, struct page **pages, long nr
 	return err;
 }
 
+/* How many pages are pinned one by one, before there is a look at many again */
+struct pace {
+	unsigned long singles;
+	unsigned long next; /* the next time */
+};
+
+/*
+ * Pin up to @nr pages, or an error. A fault can wait for user space, so that nothing is
+ * pinned meanwhile that is not charged yet: only pages that are there are pinned
+ * together, and what has to be faulted in is pinned alone. It mostly is not the only one.
+ */
+static long pin_some(unsigned long addr, unsigned long nr, struct pace *pace,
+		     struct page **pages)
+{
+	long ret;
+
+	if (!pace->singles) {
+		ret = pin_user_pages_fast(addr, nr, PIN_FLAGS | FOLL_NOFAULT,
+					  pages);
+		if (ret && ret != -EFAULT) {
+			pace->next = 1;
+			return ret;
+		}
+		pace->singles = pace->next;
+		pace->next = min(2 * pace->next, BATCH);
+	}
+	ret = pin_user_pages_fast(addr, 1, PIN_FLAGS, pages);
+	if (ret <= 0)
+		return ret ?: -EFAULT;
+	/* A large folio brings others along. */
+	pace->singles = folio_test_large(page_folio(pages[0])) ? 0 :
+			pace->singles - 1;
+	return ret;
+}
+
 static int pin_pages(struct pinned_range *range, struct page **pages)
 {
+	struct pace pace = { .next = 1 };
 	unsigned long addr = range->start;
 	long nr;
-	int err;
+	int err = 0;
 
-	while (addr < range->end) {
+	while (!err && addr < range->end) {
 		if (fatal_signal_pending(current))
 			return -EINTR;
-		nr = min((range->end - addr) >> PAGE_SHIFT, BATCH);
-		nr = pin_user_pages_fast(addr, nr, FOLL_WRITE | FOLL_LONGTERM,
-					 pages);
-		if (nr <= 0)
-			return nr ?: -EFAULT;
-		err = append_pages(range, pages, nr);
-		if (err)
-			return err;
-		addr += nr << PAGE_SHIFT;
 		cond_resched();
+		nr = pin_some(addr, min((range->end - addr) >> PAGE_SHIFT, BATCH),
+			      &pace, pages);
+		if (nr < 0)
+			return nr;
+		err = charge_held(range, pages, nr);
+		if (err) {
+			unpin_user_pages(pages, nr);
+			return err;
+		}
+		err = append_pages(range, pages, nr);
+		addr += nr << PAGE_SHIFT;
 	}
-	return 0;
+	return err;
 }
 
 static void unpin_run(const struct run *run, bool dirty)

@@ -209,6 +209,28 @@ err:
 EXPORT_SYMBOL_GPL(pin_charge);
 
 /**
+ * pin_charge_more() - charge for more pages than were foreseen
+ * @charge: what pin_charge() has charged to the calling process
+ * @nr_pages: how many more
+ *
+ * Context: may sleep. Not at the same time as another call for @charge.
+ *
+ * Return: 0, or with no more charged than before: -ENOMEM, at a limit as in
+ * pin_charge().
+ */
+int pin_charge_more(struct pin_charge *charge, unsigned long nr_pages)
+{
+	struct pin_tree *tree = pin_tree_of(charge->process->user->uid);
+	int err;
+
+	mutex_lock(&tree->lock);
+	err = charge_pages(charge, nr_pages);
+	mutex_unlock(&tree->lock);
+	return err;
+}
+EXPORT_SYMBOL_GPL(pin_charge_more);
+
+/**
  * pin_charge_folios() - count folios that were pinned
  * @charge: what was charged for them
  * @nr_folios: how many more

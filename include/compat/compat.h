@@ -146,7 +146,12 @@ static inline int compat_pin_within_pmd(unsigned long start, int nr,
 	int i;
 
 	saved = memalloc_pin_save();
-	nr = get_user_pages_fast(start, nr, flags & ~FOLL_LONGTERM, pages);
+	if (flags & FOLL_NOFAULT)
+		nr = get_user_pages_fast_only(start, nr, flags & FOLL_WRITE,
+					      pages);
+	else
+		nr = get_user_pages_fast(start, nr, flags & ~FOLL_LONGTERM,
+					 pages);
 	memalloc_pin_restore(saved);
 	if (nr <= 0)
 		return nr;

@@ -33,6 +33,7 @@ struct pin_charge {
 
 int pin_charge(struct pin_charge *charge, const char *driver,
 	       unsigned long nr_pages);
+int pin_charge_more(struct pin_charge *charge, unsigned long nr_pages);
 void pin_charge_folios(struct pin_charge *charge, unsigned long nr_folios);
 struct pid *pin_charge_tgid(const struct pin_charge *charge);
 void pin_uncharge(struct pin_charge *charge);
