@@ -218,6 +218,24 @@
  * SUBTEST: folio-stalled
  * Description: What a call has pinned is charged while it waits for user space
  *
+ * SUBTEST: hugetlbfs-size-held
+ * Description: A mount of hugetlbfs with a size stays until its pages are unpinned
+ *
+ * SUBTEST: hugetlbfs-min-size-detached
+ * Description: So does one with a reservation that was detached
+ *
+ * SUBTEST: hugetlbfs-several
+ * Description: Of several files in a range, each one's mount is held
+ *
+ * SUBTEST: hugetlbfs-private
+ * Description: A private mapping holds its mount, too
+ *
+ * SUBTEST: hugetlbfs-not-held
+ * Description: Mounts without limits, and those of failed calls, are not held
+ *
+ * SUBTEST: hugetlbfs-race
+ * Description: Mappings of two mounts that change places meanwhile do not matter
+ *
  * SUBTEST: threads
  * Description: Threads pin and release ranges of their own
  *
@@ -268,5 +286,6 @@ igt_main()
 	mempinfd_life_subtests();
 	mempinfd_limit_subtests();
 	mempinfd_folio_subtests();
+	mempinfd_mount_subtests();
 	mempinfd_stress_subtests();
 }

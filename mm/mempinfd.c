@@ -8,7 +8,8 @@
  *
  * Lock order: an open file's lock guards its tree and nothing else. It is held
  * for a search, never while pages are pinned or released: a fault can wait for
- * user space (userfaultfd, FUSE) as long as that likes.
+ * user space (userfaultfd, FUSE) as long as that likes. mmap_lock is taken to look
+ * at what is mapped, and for the pins, with nothing held.
  */
 #include <linux/fs.h>
 #include <linux/list.h>
@@ -18,6 +19,7 @@
 #include <linux/mutex.h>
 #include <linux/overflow.h>
 #include <linux/pin_account.h>
+#include <linux/pin_mount.h>
 #include <linux/rbtree.h>
 #include <linux/sched/mm.h>
 #include <linux/sched/signal.h>
@@ -62,6 +64,7 @@ struct pinned_range {
 	struct pin_charge charge;
 	unsigned long held; /* pages that the pins keep */
 	unsigned long rest; /* of the last folio's, those that are not in the range */
+	struct pin_mount *mounts;
 };
 
 struct mempinfd {
@@ -217,6 +220,43 @@ static int append_pages(struct pinned_range *range, struct page **pages, long nr
 	return err;
 }
 
+/*
+ * Hold the mounts of what is mapped from @addr to @end. Another thread can map something
+ * else before it is pinned, which mounts_are_held() finds.
+ */
+static int hold_mounts(struct pinned_range *range, unsigned long addr,
+		       unsigned long end)
+{
+	struct vm_area_struct *vma;
+	int err = 0;
+
+	if (mmap_read_lock_killable(current->mm))
+		return -EINTR;
+	for (vma = find_vma(current->mm, addr); vma && vma->vm_start < end;
+	     vma = find_vma(current->mm, vma->vm_end)) {
+		if (vma->vm_file)
+			err = pin_mount_hold(&range->mounts, vma->vm_file);
+		if (!err && fatal_signal_pending(current))
+			err = -EINTR;
+		if (err)
+			break;
+		cond_resched();
+	}
+	mmap_read_unlock(current->mm);
+	return err;
+}
+
+static bool mounts_are_held(struct pinned_range *range, struct page **pages,
+			    long nr)
+{
+	long i;
+
+	for (i = 0; i < nr; i++)
+		if (!pin_mount_held(range->mounts, page_folio(pages[i])))
+			return false;
+	return true;
+}
+
 /* How many pages are pinned one by one, before there is a look at many again */
 struct pace {
 	unsigned long singles;
@@ -257,8 +297,9 @@ static int pin_pages(struct pinned_range *range, struct page **pages)
 	struct pace pace = { .next = 1 };
 	unsigned long addr = range->start;
 	long nr;
-	int err = 0;
+	int err;
 
+	err = hold_mounts(range, range->start, range->end);
 	while (!err && addr < range->end) {
 		if (fatal_signal_pending(current))
 			return -EINTR;
@@ -267,6 +308,12 @@ static int pin_pages(struct pinned_range *range, struct page **pages)
 			      &pace, pages);
 		if (nr < 0)
 			return nr;
+		if (!mounts_are_held(range, pages, nr)) {
+			unpin_user_pages(pages, nr);
+			err = hold_mounts(range, addr,
+					  addr + (nr << PAGE_SHIFT));
+			continue;
+		}
 		err = charge_held(range, pages, nr);
 		if (err) {
 			unpin_user_pages(pages, nr);
@@ -304,6 +351,7 @@ static void release_range(struct pinned_range *range, bool dirty)
 			unpin_run(&block->runs[i], dirty);
 		kfree(block);
 	}
+	pin_mounts_release(&range->mounts);
 	pin_uncharge(&range->charge);
 	mmdrop(range->mm);
 	kfree(range);

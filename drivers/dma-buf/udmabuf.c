@@ -9,12 +9,12 @@
 #include <linux/dma-buf.h>
 #include <linux/file.h>
 #include <linux/fs.h>
-#include <linux/hugetlb.h>
 #include <linux/memfd_pin.h>
 #include <linux/miscdevice.h>
 #include <linux/module.h>
 #include <linux/mount.h>
 #include <linux/pin_account.h>
+#include <linux/pin_mount.h>
 #include <linux/sched/signal.h>
 #include <linux/sizes.h>
 #include <linux/slab.h>
@@ -60,16 +60,6 @@ MODULE_PARM_DESC(readonly_attach,
 
 #define SUPPORTED_FLAGS	(UDMABUF_FLAGS_CLOEXEC | UDMABUF_FLAGS_READONLY | \
 			 UDMABUF_FLAGS_UNSEALED | UDMABUF_FLAGS_NONBLOCK)
-
-/**
- * struct udmabuf_mount - a mount that has to outlive pinned pages
- * @next: the next one
- * @mnt: the mount
- */
-struct udmabuf_mount {
-	struct udmabuf_mount *next;
-	struct vfsmount *mnt;
-};
 
 static unsigned long size_limit(void)
 {
@@ -122,28 +112,6 @@ static int check_mode(struct file *memfd, unsigned int flags)
 	if ((memfd->f_mode & need) == need)
 		return 0;
 	return flags || !READ_ONCE(allow_readonly) ? -EACCES : 0;
-}
-
-/*
- * A mount of hugetlbfs that has a size or a reservation counts its pages until they
- * are free, wherever they are by then. If it went before that, the last one of
- * them would be counted in freed memory.
- */
-static int hold_mount(struct udmabuf *ubuf, struct file *memfd)
-{
-	struct vfsmount *mnt = memfd->f_path.mnt;
-	struct udmabuf_mount *mount;
-
-	if (!is_file_hugepages(memfd) || !HUGETLBFS_SB(mnt->mnt_sb)->spool ||
-	    (ubuf->mounts && ubuf->mounts->mnt == mnt))
-		return 0;
-	mount = kmalloc(sizeof(*mount), GFP_KERNEL_ACCOUNT);
-	if (!mount)
-		return -ENOMEM;
-	mount->mnt = mntget(mnt);
-	mount->next = ubuf->mounts;
-	ubuf->mounts = mount;
-	return 0;
 }
 
 /*
@@ -205,7 +173,7 @@ static int add_slices(struct udmabuf *ubuf, struct file *memfd,
 	if (!err)
 		err = check_mode(memfd, ubuf->flags);
 	if (!err)
-		err = hold_mount(ubuf, memfd);
+		err = pin_mount_hold(&ubuf->mounts, memfd);
 	if (!err)
 		err = hold_off_seal(ubuf, memfd);
 	if (err)
@@ -280,16 +248,8 @@ static int add_all(struct udmabuf *ubuf, const struct udmabuf_create_item *list,
  */
 void udmabuf_free(struct udmabuf *ubuf, bool dirty)
 {
-	struct udmabuf_mount *mount;
-
 	memfd_pins_release(&ubuf->pins, dirty);
-	while (ubuf->mounts) {
-		mount = ubuf->mounts;
-		ubuf->mounts = mount->next;
-		mntput(mount->mnt);
-		kfree(mount);
-		cond_resched();
-	}
+	pin_mounts_release(&ubuf->mounts);
 	mutex_destroy(&ubuf->lock);
 	kfree(ubuf);
 }

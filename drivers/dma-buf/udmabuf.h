@@ -13,7 +13,7 @@
 
 struct dentry;
 struct dma_buf;
-struct udmabuf_mount;
+struct pin_mount;
 struct vm_area_struct;
 
 /**
@@ -38,7 +38,7 @@ struct udmabuf {
 	struct hlist_head attachments;
 	unsigned int writers;
 	unsigned int flags;
-	struct udmabuf_mount *mounts;
+	struct pin_mount *mounts;
 	struct dma_buf *dmabuf;
 	unsigned long ino;
 	struct list_head link;

@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * Mounts of hugetlbfs that have to outlive the pinned pages of their files.
+ */
+#ifndef _LINUX_PIN_MOUNT_H
+#define _LINUX_PIN_MOUNT_H
+
+#include <linux/types.h>
+
+struct file;
+struct folio;
+struct pin_mount;
+
+int pin_mount_hold(struct pin_mount **mounts, struct file *file);
+bool pin_mount_held(const struct pin_mount *mounts, struct folio *folio);
+void pin_mounts_release(struct pin_mount **mounts);
+
+#endif /* _LINUX_PIN_MOUNT_H */
