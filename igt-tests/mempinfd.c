@@ -236,6 +236,17 @@
  * SUBTEST: hugetlbfs-race
  * Description: Mappings of two mounts that change places meanwhile do not matter
  *
+ * SUBTEST: same-frame-%s
+ * Description: A page table entry can be away for a moment, but what comes back is the
+ *              same page, with %arg[1]
+ *
+ * arg[1]:
+ *
+ * @anon:		small anonymous pages
+ * @anon-thp:		transparent huge pages
+ * @memfd:		small pages of a memfd
+ * @memfd-thp:		transparent huge pages of a memfd
+ *
  * SUBTEST: threads
  * Description: Threads pin and release ranges of their own
  *
@@ -287,5 +298,6 @@ igt_main()
 	mempinfd_limit_subtests();
 	mempinfd_folio_subtests();
 	mempinfd_mount_subtests();
+	mempinfd_present_subtests();
 	mempinfd_stress_subtests();
 }

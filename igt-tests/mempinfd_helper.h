@@ -26,6 +26,7 @@ void mempinfd_life_subtests(void);
 void mempinfd_limit_subtests(void);
 void mempinfd_folio_subtests(void);
 void mempinfd_mount_subtests(void);
+void mempinfd_present_subtests(void);
 void mempinfd_stress_subtests(void);
 
 /* The ioctls: with __ they return a negative error, without it an error fails */

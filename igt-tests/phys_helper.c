@@ -26,6 +26,12 @@ static uint64_t read_entry(const char *path, uint64_t index)
 	return entry;
 }
 
+bool is_present(const void *ptr)
+{
+	return read_entry("/proc/self/pagemap", (uintptr_t)ptr / page_size()) &
+	       PAGEMAP_PRESENT;
+}
+
 uint64_t page_frame(const void *ptr)
 {
 	uint64_t entry = 0;

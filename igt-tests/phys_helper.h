@@ -23,6 +23,9 @@ size_t count_flagged(const void *ptr, size_t count, int flag);
 /* Pages of two mappings that are the same: what is written to one is in the other */
 size_t count_shared(void *a, void *b, size_t count);
 
+/* Whether the page table has an entry for the page, which is not touched */
+bool is_present(const void *ptr);
+
 /*
  * ZONE_MOVABLE; the subtest is skipped where there is none. Huge pages of hugetlbfs
  * always lie there, and before 6.11 nothing can move them to be pinned.

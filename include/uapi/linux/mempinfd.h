@@ -25,8 +25,9 @@ struct mempinfd_range {
  * MEMPINFD_PIN - pin memory until MEMPINFD_UNPIN or the last close
  *
  * Faults in every page of the range, as a write would, moves it out of memory
- * that must stay movable, and pins it: from then on it keeps its physical
- * address. Pins all of the range, or nothing.
+ * that must stay movable, and pins it: from then on it stays in memory and keeps
+ * its physical address. That its entry in the page table is there at every moment is
+ * not guaranteed; a fault brings it back. Pins all of the range, or nothing.
  *
  * The range belongs to the descriptor's open file and to the address space of
  * the caller. Unmapping it, fork(), execve() and exit() change nothing about it.
