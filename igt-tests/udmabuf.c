@@ -117,6 +117,7 @@
  * @past-end:		refused past the end
  * @private:		refused if private
  * @protect:		read-only first, then writable
+ * @exec:		never executable
  * @fault-middle:	only a page in the middle is touched
  * @fault-syscall:	read() and write() touch the page first
  * @mremap:		moved and shrunk; growing is refused

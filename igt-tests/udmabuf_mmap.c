@@ -5,8 +5,10 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/personality.h>
 
 #include "igt.h"
 #include "udmabuf_helper.h"
@@ -85,6 +87,46 @@ static void test_protect(int dev)
 	fill(buf, 0, NPAGES, 2);
 	igt_assert_eq(count_filled(buf, 0, NPAGES, 2), NPAGES);
 	unmap(buf, pages(NPAGES));
+	close(dmabuf);
+}
+
+static bool is_executable(const void *ptr)
+{
+	FILE *maps = fopen("/proc/self/maps", "r");
+	unsigned long start, end;
+	bool found = false;
+	char x = 0;
+
+	igt_assert(maps);
+	while (!found && fscanf(maps, "%lx-%lx %*2c%c%*[^\n]", &start, &end, &x) == 3)
+		found = start <= (uintptr_t)ptr && (uintptr_t)ptr < end;
+	fclose(maps);
+	igt_assert(found);
+	return x == 'x';
+}
+
+static void test_exec(int dev)
+{
+	int dmabuf = filled_dmabuf(dev);
+	char *buf = mmap(NULL, pages(NPAGES), PROT_READ | PROT_EXEC, MAP_SHARED, dmabuf,
+			 0);
+
+	igt_assert(buf == MAP_FAILED);
+	igt_assert_eq(errno, EPERM);
+	buf = map_fd(dmabuf, pages(NPAGES));
+	igt_assert_eq(mprotect(buf, pages(NPAGES), PROT_READ | PROT_EXEC), -1);
+	igt_assert_eq(errno, EACCES);
+	igt_assert_eq(count_filled(buf, 0, NPAGES, 1), NPAGES);
+	unmap(buf, pages(NPAGES));
+
+	/* Old programs do not ask for it, but would get it for all that they read. */
+	igt_fork(child, 1) {
+		igt_assert(personality(READ_IMPLIES_EXEC) >= 0);
+		buf = map_fd(dmabuf, pages(NPAGES));
+		igt_assert_eq(count_filled(buf, 0, NPAGES, 1), NPAGES);
+		igt_assert(!is_executable(buf));
+	}
+	igt_waitchildren();
 	close(dmabuf);
 }
 
@@ -210,6 +252,8 @@ void udmabuf_mmap_subtests(int dev)
 		udmabuf_test(test_private, dev);
 	igt_subtest("mmap-protect")
 		udmabuf_test(test_protect, dev);
+	igt_subtest("mmap-exec")
+		udmabuf_test(test_exec, dev);
 	igt_subtest("mmap-fault-middle")
 		udmabuf_test(test_fault_middle, dev);
 	igt_subtest("mmap-fault-syscall")

@@ -14,7 +14,9 @@
 #include <linux/dma-buf.h>
 #include <linux/memfd_pin.h>
 #include <linux/mm.h>
+#include <linux/personality.h>
 #include <linux/pgtable.h>
+#include <linux/sched.h>
 #include <uapi/linux/udmabuf_ext.h>
 
 #include "udmabuf.h"
@@ -192,7 +194,7 @@ static const struct vm_operations_struct udmabuf_vm_ops = {
  * Context: as mmap() calls it, with mmap_lock held.
  *
  * Return: 0; -EINVAL for a private mapping; -EACCES for a writable one of a
- * read-only dma-buf.
+ * read-only dma-buf; -EPERM for one that is to be executed.
  */
 int udmabuf_mmap(struct dma_buf *dmabuf, struct vm_area_struct *vma)
 {
@@ -207,6 +209,18 @@ int udmabuf_mmap(struct dma_buf *dmabuf, struct vm_area_struct *vma)
 			return -EACCES;
 		vm_flags_clear(vma, VM_MAYWRITE);
 	}
+
+	/*
+	 * As on a mount with noexec, which the file may come from. There, PROT_READ does
+	 * not imply PROT_EXEC for old programs.
+	 */
+	if (vma->vm_flags & VM_EXEC) {
+		if (!(current->personality & READ_IMPLIES_EXEC))
+			return -EPERM;
+		vm_flags_clear(vma, VM_EXEC);
+		vma->vm_page_prot = vm_get_page_prot(vma->vm_flags);
+	}
+	vm_flags_clear(vma, VM_MAYEXEC);
 
 	vma->vm_ops = &udmabuf_vm_ops;
 	vma->vm_private_data = ubuf;
