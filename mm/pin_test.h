@@ -6,6 +6,7 @@
 #ifndef _MM_PIN_TEST_H
 #define _MM_PIN_TEST_H
 
+#include <linux/dma-direction.h>
 #include <linux/memfd_pin.h>
 #include <linux/mmu_notifier.h>
 #include <linux/pin_account.h>
@@ -70,15 +71,19 @@ void test_pins_unwatch(struct test_pins *pins);
  * @pdev: the device
  * @attach: the attachment, which holds a reference on the dma-buf; NULL if there is
  *	none
- * @sgt: its mapping
+ * @sgt: its mapping; NULL if there is none
+ * @dir: in which direction it is mapped, or is going to be; DMA_NONE: not at all
  */
 struct test_attachment {
 	struct platform_device *pdev;
 	struct dma_buf_attachment *attach;
 	struct sg_table *sgt;
+	enum dma_data_direction dir;
 };
 
 int test_attach(struct test_attachment *test, struct pin_test_attach *arg);
+int test_map(struct test_attachment *test, unsigned long dir);
+int test_dma(struct test_attachment *test, const struct pin_test_dma *arg, bool write);
 u64 test_detach(struct test_attachment *test);
 
 #endif /* _MM_PIN_TEST_H */

@@ -4,10 +4,15 @@
  * it imports them.
  */
 #include <linux/dma-buf.h>
+#include <linux/dma-direct.h>
+#include <linux/dma-fence.h>
 #include <linux/dma-mapping.h>
+#include <linux/dma-resv.h>
+#include <linux/highmem.h>
 #include <linux/ktime.h>
 #include <linux/platform_device.h>
-#include <linux/sched.h>
+#include <linux/sched/signal.h>
+#include <linux/uaccess.h>
 
 #include "pin_test.h"
 
@@ -46,6 +51,27 @@ static u64 mapped_bytes(struct sg_table *sgt)
 	return bytes;
 }
 
+static int map(struct test_attachment *test)
+{
+	int err;
+
+	if (test->dir == DMA_NONE)
+		return 0;
+	test->sgt = dma_buf_map_attachment_unlocked(test->attach, test->dir);
+	err = PTR_ERR_OR_ZERO(test->sgt);
+	if (err)
+		test->sgt = NULL;
+	return err;
+}
+
+static void unmap(struct test_attachment *test)
+{
+	if (!test->sgt)
+		return;
+	dma_buf_unmap_attachment_unlocked(test->attach, test->sgt, test->dir);
+	test->sgt = NULL;
+}
+
 /**
  * test_attach() - attach a new device to a dma-buf, and map that
  * @test: not attached; afterwards attached, unless there was an error
@@ -82,18 +108,15 @@ int test_attach(struct test_attachment *test, struct pin_test_attach *arg)
 		err = PTR_ERR(test->attach);
 		goto err_device;
 	}
-	test->sgt = dma_buf_map_attachment_unlocked(test->attach,
-						    DMA_BIDIRECTIONAL);
-	if (IS_ERR(test->sgt)) {
-		err = PTR_ERR(test->sgt);
+	err = map(test);
+	if (err)
 		goto err_detach;
-	}
 	end = ktime_get_ns();
 
 	arg->attach_ns = end - start;
-	arg->entries = test->sgt->orig_nents;
-	arg->segments = test->sgt->nents;
-	arg->bytes = mapped_bytes(test->sgt);
+	arg->entries = test->sgt ? test->sgt->orig_nents : 0;
+	arg->segments = test->sgt ? test->sgt->nents : 0;
+	arg->bytes = test->sgt ? mapped_bytes(test->sgt) : 0;
 	return 0;
 
 err_detach:
@@ -104,6 +127,114 @@ err_device:
 err_put:
 	dma_buf_put(dmabuf);
 	return err;
+}
+
+/**
+ * test_map() - map what is attached anew
+ * @test: attached or not; in the latter case, only for test_attach() to know
+ * @dir: the direction, DMA_NONE to only unmap
+ *
+ * Context: may sleep; takes the dma-buf's dma_resv lock.
+ *
+ * Return: 0, -EINVAL if there is no such direction, or what the exporter returns; then
+ * it is not mapped.
+ */
+int test_map(struct test_attachment *test, unsigned long dir)
+{
+	if (dir > DMA_NONE)
+		return -EINVAL;
+	if (test->attach)
+		unmap(test);
+	test->dir = dir;
+	return test->attach ? map(test) : 0;
+}
+
+/*
+ * Such a device has no IOMMU, so its addresses are those of memory. Returns 0, -EFAULT
+ * or -EINTR.
+ */
+static int copy_segment(struct device *dev, dma_addr_t addr, size_t size, u64 user,
+			bool write)
+{
+	size_t offset, len, left;
+	struct page *page;
+	void *vaddr;
+
+	for (; size; size -= len, addr += len, user += len) {
+		page = pfn_to_page(PHYS_PFN(dma_to_phys(dev, addr)));
+		offset = offset_in_page(addr);
+		len = min(size, PAGE_SIZE - offset);
+		vaddr = kmap_local_page(page);
+		if (write)
+			left = copy_from_user(vaddr + offset, u64_to_user_ptr(user), len);
+		else
+			left = copy_to_user(u64_to_user_ptr(user), vaddr + offset, len);
+		kunmap_local(vaddr);
+		if (left)
+			return -EFAULT;
+		if (fatal_signal_pending(current))
+			return -EINTR;
+		cond_resched();
+	}
+	return 0;
+}
+
+/* One that has been signaled already. It is not of this module, which it may outlive. */
+static int add_write_fence(struct dma_resv *resv)
+{
+	struct dma_fence *fence = dma_fence_allocate_private_stub(ktime_get());
+	int err;
+
+	if (!fence)
+		return -ENOMEM;
+	dma_resv_lock(resv, NULL);
+	err = dma_resv_reserve_fences(resv, 1);
+	if (!err)
+		dma_resv_add_fence(resv, fence, DMA_RESV_USAGE_WRITE);
+	dma_resv_unlock(resv);
+	dma_fence_put(fence);
+	return err;
+}
+
+/**
+ * test_dma() - access to a dma-buf by the device
+ * @test: the attachment
+ * @arg: what is to be read or written
+ * @write: which of both
+ *
+ * Context: may sleep; takes the dma-buf's dma_resv lock.
+ *
+ * Return: 0, -ENODATA if it is not mapped, -EINVAL if the range or the flags are wrong,
+ * -EFAULT, -EINTR for a fatal signal, -ENOMEM if there was none for a fence.
+ */
+int test_dma(struct test_attachment *test, const struct pin_test_dma *arg, bool write)
+{
+	u64 begin = 0, start, end, last = arg->offset + arg->size;
+	struct scatterlist *sg;
+	int i, err;
+
+	if (!test->attach || !test->sgt)
+		return -ENODATA;
+	if (arg->flags & ~(write ? PIN_TEST_DMA_FENCE : 0) || arg->reserved ||
+	    last < arg->offset || last > test->attach->dmabuf->size)
+		return -EINVAL;
+	for_each_sgtable_dma_sg(test->sgt, sg, i) {
+		start = max(begin, arg->offset);
+		end = min(begin + sg_dma_len(sg), last);
+		if (start < end) {
+			err = copy_segment(&test->pdev->dev,
+					   sg_dma_address(sg) + (start - begin),
+					   end - start,
+					   arg->data + (start - arg->offset), write);
+			if (err)
+				return err;
+		}
+		begin += sg_dma_len(sg);
+		cond_resched();
+	}
+	if (arg->flags & PIN_TEST_DMA_FENCE)
+		return add_write_fence(test->attach->dmabuf->resv);
+	return 0;
 }
 
 /**
@@ -121,8 +252,7 @@ u64 test_detach(struct test_attachment *test)
 	u64 start, end;
 
 	start = ktime_get_ns();
-	dma_buf_unmap_attachment_unlocked(test->attach, test->sgt,
-					  DMA_BIDIRECTIONAL);
+	unmap(test);
 	dma_buf_detach(dmabuf, test->attach);
 	end = ktime_get_ns();
 

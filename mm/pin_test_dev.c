@@ -265,6 +265,15 @@ static int pin_test_detach(struct pin_test_file *test, u64 __user *argp)
 	return put_user(ns, argp);
 }
 
+static int pin_test_dma(struct pin_test_file *test, void __user *argp, bool write)
+{
+	struct pin_test_dma arg;
+
+	if (copy_from_user(&arg, argp, sizeof(arg)))
+		return -EFAULT;
+	return test_dma(&test->attachment, &arg, write);
+}
+
 static long pin_test_ioctl(struct file *file, unsigned int cmd,
 			   unsigned long value)
 {
@@ -292,6 +301,15 @@ static long pin_test_ioctl(struct file *file, unsigned int cmd,
 		break;
 	case PIN_TEST_DETACH:
 		ret = pin_test_detach(test, argp);
+		break;
+	case PIN_TEST_MAP:
+		ret = test_map(&test->attachment, value);
+		break;
+	case PIN_TEST_DMA_READ:
+		ret = pin_test_dma(test, argp, false);
+		break;
+	case PIN_TEST_DMA_WRITE:
+		ret = pin_test_dma(test, argp, true);
 		break;
 	case PIN_TEST_LOCK:
 		ret = pin_test_lock(test, argp);

@@ -156,7 +156,8 @@ struct pin_test_bench {
  * @segments: what is left of them in the view of the device
  * @bytes: returns the sum of their lengths in that view
  *
- * The device is a new one, with 64 bits of address, and is going to read and write.
+ * The device is a new one, with 64 bits of address, and is going to read and write,
+ * unless PIN_TEST_MAP has said otherwise.
  * PIN_TEST_DETACH unmaps, detaches and removes it; where the argument points to, it
  * writes the nanoseconds that the first two took, as a __u64.
  *
@@ -171,6 +172,42 @@ struct pin_test_attach {
 	__u32 entries;
 	__u32 segments;
 	__u64 bytes;
+};
+
+/*
+ * PIN_TEST_MAP unmaps what is mapped by the attachment, and maps it anew in the
+ * direction that its argument says. Before PIN_TEST_ATTACH it says how that is going to
+ * map. Errors are EINVAL: no such direction; and those of the exporter, after which it is
+ * not mapped.
+ */
+#define PIN_TEST_BIDIRECTIONAL	0
+#define PIN_TEST_TO_DEVICE	1
+#define PIN_TEST_FROM_DEVICE	2
+#define PIN_TEST_NOT_MAPPED	3
+
+/* Of struct pin_test_dma, for PIN_TEST_DMA_WRITE */
+#define PIN_TEST_DMA_FENCE	(1 << 0)	/* leave a fence, as drivers do */
+
+/**
+ * struct pin_test_dma - PIN_TEST_DMA_READ, PIN_TEST_DMA_WRITE: the device's own access
+ * @offset: byte in the dma-buf
+ * @size: bytes
+ * @data: user address that they are copied to, or from
+ * @flags: PIN_TEST_DMA_FENCE
+ * @reserved: 0
+ *
+ * It goes where the mapping has sent the device: to a bounce buffer, if there is one,
+ * and whatever the direction of the mapping.
+ *
+ * Errors are ENODATA: not mapped; EINVAL: not within the dma-buf, unknown flags; EFAULT;
+ * ENOMEM: no memory for a fence, with the data written; EINTR: a fatal signal.
+ */
+struct pin_test_dma {
+	__u64 offset;
+	__u64 size;
+	__u64 data;
+	__u32 flags;
+	__u32 reserved;
 };
 
 /**
@@ -201,5 +238,8 @@ struct pin_test_lock {
 #define PIN_TEST_DETACH	_IOR('g', 0x85, __u64)
 #define PIN_TEST_LOCK	_IOW('g', 0x86, struct pin_test_lock)
 #define PIN_TEST_UNLOCK	_IO('g', 0x87)
+#define PIN_TEST_MAP	_IO('g', 0x88)
+#define PIN_TEST_DMA_READ	_IOW('g', 0x89, struct pin_test_dma)
+#define PIN_TEST_DMA_WRITE	_IOW('g', 0x8a, struct pin_test_dma)
 
 #endif /* _UAPI_LINUX_PIN_TEST_H */
