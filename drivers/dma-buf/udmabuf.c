@@ -250,7 +250,7 @@ void udmabuf_free(struct udmabuf *ubuf, bool dirty)
 {
 	memfd_pins_release(&ubuf->pins, dirty);
 	pin_mounts_release(&ubuf->mounts);
-	mutex_destroy(&ubuf->lock);
+	udmabuf_sync_exit(&ubuf->sync);
 	kfree(ubuf);
 }
 
@@ -279,8 +279,7 @@ static struct dma_buf *udmabuf_create(unsigned int flags, u32 count,
 	ubuf = kzalloc(sizeof(*ubuf), GFP_KERNEL_ACCOUNT);
 	if (!ubuf)
 		return ERR_PTR(-ENOMEM);
-	mutex_init(&ubuf->lock);
-	INIT_HLIST_HEAD(&ubuf->attachments);
+	udmabuf_sync_init(&ubuf->sync);
 	ubuf->flags = flags;
 	ubuf->uid = current_uid();
 

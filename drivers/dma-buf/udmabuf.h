@@ -7,9 +7,10 @@
 
 #include <linux/list.h>
 #include <linux/memfd_pin.h>
-#include <linux/mutex.h>
 #include <linux/types.h>
 #include <linux/uidgid.h>
+
+#include "udmabuf_sync.h"
 
 struct dentry;
 struct dma_buf;
@@ -19,11 +20,8 @@ struct vm_area_struct;
 /**
  * struct udmabuf - what a dma-buf of ours is made of
  * @pins: the pages
- * @lock: protects @attachments, the change of their mappings, and @writers;
- *	taken inside dma_resv (which 6.1 does not hold when it maps) and inside
- *	the list's lock (see udmabuf_debug.c), nothing is taken inside it
- * @attachments: list of struct udmabuf_attachment
- * @writers: CPU accesses in progress that may write
+ * @sync: devices and CPU accesses; its lock is also taken inside the list's lock (see
+ *	udmabuf_debug.c)
  * @flags: UDMABUF_FLAGS_READONLY and UDMABUF_FLAGS_UNSEALED
  * @mounts: mounts that have to outlive the pages
  * @dmabuf: the dma-buf, and
@@ -34,9 +32,7 @@ struct vm_area_struct;
  */
 struct udmabuf {
 	struct memfd_pins pins;
-	struct mutex lock; /* attachments, writers */
-	struct hlist_head attachments;
-	unsigned int writers;
+	struct udmabuf_sync sync;
 	unsigned int flags;
 	struct pin_mount *mounts;
 	struct dma_buf *dmabuf;

@@ -7,13 +7,11 @@
  */
 #include <linux/dma-buf.h>
 #include <linux/dma-mapping.h>
-#include <linux/dma-resv.h>
 #include <linux/iommu.h>
 #include <linux/iosys-map.h>
 #include <linux/memfd_pin.h>
 #include <linux/mm.h>
 #include <linux/module.h>
-#include <linux/mutex.h>
 #include <linux/sched/signal.h>
 #include <linux/slab.h>
 #include <linux/vmalloc.h>
@@ -21,18 +19,6 @@
 #include <uapi/linux/udmabuf_ext.h>
 
 #include "udmabuf.h"
-
-/**
- * struct udmabuf_attachment - a device that uses the buffer
- * @link: in struct udmabuf's attachments
- * @dev: the device
- * @sgts: its mappings, DMA_BIDIRECTIONAL and DMA_TO_DEVICE, NULL until there is one
- */
-struct udmabuf_attachment {
-	struct hlist_node link;
-	struct device *dev;
-	struct sg_table *sgts[DMA_FROM_DEVICE];
-};
 
 /* Whether a device is kept from writing to what is mapped DMA_TO_DEVICE for it. */
 static bool cannot_write(struct device *dev)
@@ -69,10 +55,7 @@ static int udmabuf_attach(struct dma_buf *dmabuf,
 		return -ENOMEM;
 	a->dev = attachment->dev;
 	attachment->priv = a;
-
-	mutex_lock(&ubuf->lock);
-	hlist_add_head(&a->link, &ubuf->attachments);
-	mutex_unlock(&ubuf->lock);
+	udmabuf_sync_attach(&ubuf->sync, a);
 	return 0;
 }
 
@@ -184,26 +167,30 @@ static void free_mapping(struct device *dev, struct sg_table *sgt,
 	kfree(sgt);
 }
 
+/* What the importer may do. Nobody writes by way of a read-only buffer. */
+static enum dma_data_direction may_do(const struct udmabuf *ubuf,
+				      enum dma_data_direction asked)
+{
+	return ubuf->flags & UDMABUF_FLAGS_READONLY ? DMA_TO_DEVICE : asked;
+}
+
 /*
  * A mapping of an attachment is kept for the next ones in the same direction, until
- * it is detached. One in both directions is as good as each. None is only for what
- * the device writes: what the CPU writes later would not get into a bounce buffer,
- * and the old data in there would come back over it.
+ * it is detached.
  */
 static struct sg_table *udmabuf_map(struct dma_buf_attachment *attachment,
-				    enum dma_data_direction dir)
+				    enum dma_data_direction asked)
 {
 	struct udmabuf *ubuf = attachment->dmabuf->priv;
 	struct udmabuf_attachment *a = attachment->priv;
-	struct sg_table *sgt;
+	struct sg_table *sgt, *kept;
+	enum dma_data_direction dir;
 	int err;
 
-	if (ubuf->flags & UDMABUF_FLAGS_READONLY)
-		dir = DMA_TO_DEVICE;
-	else if (dir != DMA_TO_DEVICE || a->sgts[DMA_BIDIRECTIONAL])
-		dir = DMA_BIDIRECTIONAL;
-	if (a->sgts[dir])
-		return a->sgts[dir];
+	asked = may_do(ubuf, asked);
+	kept = udmabuf_sync_map(&ubuf->sync, a, asked, NULL);
+	if (kept)
+		return kept;
 
 	sgt = kmalloc(sizeof(*sgt), GFP_KERNEL_ACCOUNT);
 	if (!sgt)
@@ -213,24 +200,19 @@ static struct sg_table *udmabuf_map(struct dma_buf_attachment *attachment,
 	if (err)
 		goto err_free;
 	/*
-	 * In two steps, because a page may be listed twice, or be mapped for two
-	 * devices: in one, the DMA API's checks take that for a mistake.
+	 * Not synced as it is mapped, because a page may be listed twice, or be mapped
+	 * for two devices: in one, the DMA API's checks take that for a mistake.
 	 */
+	dir = asked == DMA_TO_DEVICE ? DMA_TO_DEVICE : DMA_BIDIRECTIONAL;
 	err = dma_map_sgtable(a->dev, sgt, dir, DMA_ATTR_SKIP_CPU_SYNC);
 	if (err)
 		goto err_table;
-	dma_sync_sgtable_for_device(a->dev, sgt, dir);
 
-	mutex_lock(&ubuf->lock);
-	if (a->sgts[dir]) {
-		/* Two at once: only 6.1 lets them. */
-		mutex_unlock(&ubuf->lock);
+	kept = udmabuf_sync_map(&ubuf->sync, a, asked, sgt);
+	/* Two at once: only 6.1 lets them. */
+	if (kept != sgt)
 		free_mapping(a->dev, sgt, dir);
-		return a->sgts[dir];
-	}
-	a->sgts[dir] = sgt;
-	mutex_unlock(&ubuf->lock);
-	return sgt;
+	return kept;
 
 err_table:
 	kvfree(sgt->sgl);
@@ -240,16 +222,13 @@ err_free:
 }
 
 static void udmabuf_unmap(struct dma_buf_attachment *attachment,
-			  struct sg_table *sgt, enum dma_data_direction dir)
+			  struct sg_table *sgt, enum dma_data_direction asked)
 {
+	struct udmabuf *ubuf = attachment->dmabuf->priv;
+
+	udmabuf_sync_unmap(&ubuf->sync, attachment->priv, may_do(ubuf, asked));
 }
 
-/*
- * A mapping ends long after the device's last access. What a bounce buffer holds
- * by then is older than what the owner of the memfd has written since, and must
- * not come back. Whoever wants to read what a device wrote has asked for it by
- * begin_cpu_access().
- */
 static void udmabuf_detach(struct dma_buf *dmabuf,
 			   struct dma_buf_attachment *attachment)
 {
@@ -257,87 +236,27 @@ static void udmabuf_detach(struct dma_buf *dmabuf,
 	struct udmabuf_attachment *a = attachment->priv;
 	unsigned int dir;
 
-	mutex_lock(&ubuf->lock);
-	hlist_del(&a->link);
-	mutex_unlock(&ubuf->lock);
+	udmabuf_sync_detach(&ubuf->sync, a);
 	for (dir = 0; dir < ARRAY_SIZE(a->sgts); dir++)
 		if (a->sgts[dir])
 			free_mapping(a->dev, a->sgts[dir], dir);
 	kfree(a);
 }
 
-/*
- * Whatever the CPU is going to do, it needs to see all that devices wrote: a
- * write that covers only a part of the buffer must not bring back old data in
- * the rest when a bounce buffer is refilled from it. They must have finished:
- * the core waits for the fences only after this call. If several devices have
- * bounce buffers, the one that attached first wins, whichever of them wrote.
- *
- * While another CPU access is writing, memory is what counts: its writes are
- * not in the bounce buffers yet. Nothing but the end of an access tells that it
- * has ended, so whoever dies in the middle of one keeps others from seeing what
- * devices with bounce buffers write. So does a signal that comes while the core
- * waits once more, for a fence that was not there before: it does not tell.
- */
 static int udmabuf_begin_cpu_access(struct dma_buf *dmabuf,
 				    enum dma_data_direction dir)
 {
 	struct udmabuf *ubuf = dmabuf->priv;
-	struct udmabuf_attachment *a;
-	unsigned int mapped;
-	long ret;
 
-	ret = dma_resv_wait_timeout(dmabuf->resv,
-				    dma_resv_usage_rw(dir != DMA_FROM_DEVICE),
-				    true, MAX_SCHEDULE_TIMEOUT);
-	if (ret < 0)
-		return ret;
-
-	if (mutex_lock_killable(&ubuf->lock))
-		return -EINTR;
-	hlist_for_each_entry(a, &ubuf->attachments, link) {
-		for (mapped = 0; mapped < ARRAY_SIZE(a->sgts); mapped++)
-			if (a->sgts[mapped] && !ubuf->writers)
-				dma_sync_sgtable_for_cpu(a->dev, a->sgts[mapped],
-							 mapped);
-		cond_resched();
-	}
-	if (dir != DMA_FROM_DEVICE)
-		ubuf->writers++;
-	mutex_unlock(&ubuf->lock);
-	return 0;
+	return udmabuf_sync_begin(&ubuf->sync, dir);
 }
 
-/*
- * A CPU that has only read (DMA_FROM_DEVICE) has nothing to hand over: to copy
- * its view back would undo what the device wrote meanwhile. In all other cases
- * the direction is that of the mapping, as the DMA API demands.
- */
 static int udmabuf_end_cpu_access(struct dma_buf *dmabuf,
 				  enum dma_data_direction dir)
 {
 	struct udmabuf *ubuf = dmabuf->priv;
-	struct udmabuf_attachment *a;
-	unsigned int mapped;
 
-	if (mutex_lock_killable(&ubuf->lock))
-		return -EINTR;
-	/* Programs may end what they have not begun. */
-	if (dir != DMA_FROM_DEVICE && ubuf->writers)
-		ubuf->writers--;
-	hlist_for_each_entry(a, &ubuf->attachments, link) {
-		for (mapped = 0; mapped < ARRAY_SIZE(a->sgts); mapped++) {
-			bool only_read = dir == DMA_FROM_DEVICE &&
-					 mapped == DMA_BIDIRECTIONAL;
-
-			if (a->sgts[mapped])
-				dma_sync_sgtable_for_device(a->dev, a->sgts[mapped],
-							    only_read ? dir : mapped);
-		}
-		cond_resched();
-	}
-	mutex_unlock(&ubuf->lock);
-	return 0;
+	return udmabuf_sync_end(&ubuf->sync, dir);
 }
 
 static int udmabuf_vmap(struct dma_buf *dmabuf, struct iosys_map *map)
@@ -396,10 +315,10 @@ unsigned int udmabuf_attachments(struct udmabuf *ubuf)
 	struct udmabuf_attachment *a;
 	unsigned int nr = 0;
 
-	mutex_lock(&ubuf->lock);
-	hlist_for_each_entry(a, &ubuf->attachments, link)
+	mutex_lock(&ubuf->sync.lock);
+	hlist_for_each_entry(a, &ubuf->sync.attachments, link)
 		nr++;
-	mutex_unlock(&ubuf->lock);
+	mutex_unlock(&ubuf->sync.lock);
 	return nr;
 }
 
@@ -462,6 +381,7 @@ struct dma_buf *udmabuf_export(struct udmabuf *ubuf, char *name)
 	if (IS_ERR(dmabuf))
 		return dmabuf;
 	ubuf->dmabuf = dmabuf;
+	ubuf->sync.resv = dmabuf->resv;
 	ubuf->ino = file_inode(dmabuf->file)->i_ino;
 
 	/* As DMA_BUF_SET_NAME does, which may replace it. */

@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * CPU access to a buffer that devices see through bounce buffers or caches.
+ */
+#ifndef _UDMABUF_SYNC_H
+#define _UDMABUF_SYNC_H
+
+#include <linux/dma-direction.h>
+#include <linux/ktime.h>
+#include <linux/list.h>
+#include <linux/mutex.h>
+#include <linux/types.h>
+
+struct device;
+struct dma_resv;
+struct sg_table;
+
+/**
+ * struct udmabuf_sync - who accesses a buffer
+ * @lock: protects all that follows, and what is in the lists; taken inside dma_resv
+ *	(which 6.1 does not hold when it maps), nothing is taken inside it
+ * @attachments: list of struct udmabuf_attachment, the latest first
+ * @writers: list of CPU accesses in progress that may write
+ * @resv: fences of the devices' accesses; set when there is a dma-buf
+ */
+struct udmabuf_sync {
+	struct mutex lock; /* all that follows */
+	struct hlist_head attachments;
+	struct list_head writers;
+	struct dma_resv *resv;
+};
+
+/**
+ * struct udmabuf_attachment - a device that uses the buffer
+ * @link: in struct udmabuf_sync's attachments
+ * @dev: the device
+ * @sgts: its mappings, DMA_BIDIRECTIONAL and DMA_TO_DEVICE, NULL until there is one
+ * @mapped: how often its importer has it mapped, by direction asked for
+ * @newer: what the device sees may be newer than memory
+ * @synced: when they were the same
+ */
+struct udmabuf_attachment {
+	struct hlist_node link;
+	struct device *dev;
+	struct sg_table *sgts[DMA_FROM_DEVICE];
+	unsigned int mapped[DMA_NONE];
+	bool newer;
+	ktime_t synced;
+};
+
+void udmabuf_sync_init(struct udmabuf_sync *sync);
+void udmabuf_sync_exit(struct udmabuf_sync *sync);
+void udmabuf_sync_attach(struct udmabuf_sync *sync, struct udmabuf_attachment *a);
+void udmabuf_sync_detach(struct udmabuf_sync *sync, struct udmabuf_attachment *a);
+struct sg_table *udmabuf_sync_map(struct udmabuf_sync *sync,
+				  struct udmabuf_attachment *a,
+				  enum dma_data_direction asked,
+				  struct sg_table *sgt);
+void udmabuf_sync_unmap(struct udmabuf_sync *sync, struct udmabuf_attachment *a,
+			enum dma_data_direction asked);
+int udmabuf_sync_begin(struct udmabuf_sync *sync, enum dma_data_direction dir);
+int udmabuf_sync_end(struct udmabuf_sync *sync, enum dma_data_direction dir);
+
+#endif /* _UDMABUF_SYNC_H */

@@ -1,0 +1,128 @@
+// SPDX-License-Identifier: MIT
+/*
+ * Tests of CPU access to dma-bufs of memfd memory: the list of all subtests and the
+ * program. The subtests are in udmabuf_sync_*.c.
+ */
+
+/**
+ * TEST: udmabuf sync
+ * Category: Core
+ * Mega feature: General Core features
+ * Sub-category: Memory management tests
+ * Functionality: dma-buf
+ * Test category: functionality test
+ * Description: Who writes to a dma-buf, who reads it, and what is copied between memory
+ *              and devices. All of it holds with and without bounce buffers, but says
+ *              most with them: boot with swiotlb=force
+ *
+ * SUBTEST: commit
+ * Description: The owner of a memfd writes a hundred frames, whoever shows them ends an
+ *              access that it has not begun, as Documentation/compositors.rst says; the
+ *              device sees each of them, and the owner's memory is as it wrote it
+ *
+ * SUBTEST: commit-two-devices
+ * Description: The same with two devices, one of which only reads
+ *
+ * SUBTEST: owner-detach
+ * Description: What the owner wrote, and told nobody, stays when a device is detached
+ *              that is not known to have written since
+ *
+ * SUBTEST: owner-to-device
+ * Description: So it does whoever looks, when devices could only read
+ *
+ * SUBTEST: owner-map
+ * Description: It is seen by a device when its driver maps the dma-buf anew
+ *
+ * SUBTEST: writer-partial
+ * Description: Who writes only a part leaves what a device wrote in the rest
+ *
+ * SUBTEST: writer-%s
+ * Description: A write access hides what devices write no longer than until %arg[1]
+ *
+ * arg[1]:
+ *
+ * @dies:		its program has died
+ * @thread-dies:	its thread has gone
+ * @execs:		its program has been replaced by another one
+ * @ends:		it ends, also if it was begun twice
+ * @ends-in-thread:	another thread of its program ends it
+ *
+ * SUBTEST: writer-and-stranger
+ * Description: Another program that looks, or ends what it has not begun, changes
+ *              nothing about a write access that is going on
+ *
+ * SUBTEST: writers-many
+ * Description: Many threads write, each its part, and some of them die
+ *
+ * SUBTEST: device-unmap
+ * Description: What a device was to write is in memory when its driver unmaps it
+ *
+ * SUBTEST: device-unmap-writer
+ * Description: But not while the CPU is writing
+ *
+ * SUBTEST: device-detach
+ * Description: What a device is known to have written, by a fence, is in memory when it
+ *              is detached
+ *
+ * SUBTEST: device-map-writer
+ * Description: A device that is attached while the CPU writes sees what was written
+ *              when that ends, and brings back nothing before
+ *
+ * SUBTEST: devices-one-writes
+ * Description: Of several devices, the view of that counts which was to write, and all
+ *              get to see it
+ *
+ * SUBTEST: devices-refused
+ * Description: The test device refuses what is not in the dma-buf, or not mapped
+ */
+#include <unistd.h>
+
+#include "dma_helper.h"
+#include "igt.h"
+#include "udmabuf_sync.h"
+
+IGT_TEST_DESCRIPTION("CPU access to dma-bufs of memfd memory, beside devices");
+
+struct buffer new_buffer(int dev)
+{
+	struct buffer buffer = { .memfd = sealed_memfd(SHMEM, pages(NPAGES)) };
+
+	buffer.mem = map_fd(buffer.memfd, pages(NPAGES));
+	owner_fill(&buffer, 1);
+	buffer.dmabuf = create(dev, buffer.memfd, 0, pages(NPAGES));
+	return buffer;
+}
+
+void close_buffer(struct buffer *buffer)
+{
+	close(buffer->dmabuf);
+	unmap(buffer->mem, pages(NPAGES));
+	close(buffer->memfd);
+}
+
+void owner_fill(struct buffer *buffer, uint64_t seed)
+{
+	fill(buffer->mem, 0, NPAGES, seed);
+}
+
+size_t owner_count(const struct buffer *buffer, uint64_t seed)
+{
+	return count_filled(buffer->mem, 0, NPAGES, seed);
+}
+
+igt_main()
+{
+	static int dev = -1;
+
+	igt_fixture() {
+		dev = open_udmabuf();
+		igt_require_f(!access("/dev/pin_test", F_OK), "no /dev/pin_test\n");
+	}
+
+	udmabuf_sync_owner_subtests(dev);
+	udmabuf_sync_writer_subtests(dev);
+	udmabuf_sync_device_subtests(dev);
+
+	igt_fixture()
+		close(dev);
+}

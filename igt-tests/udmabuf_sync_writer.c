@@ -1,0 +1,270 @@
+// SPDX-License-Identifier: MIT
+/*
+ * Programs write to a dma-buf, and end that, or die before they do.
+ */
+#include <pthread.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "dma_helper.h"
+#include "igt.h"
+#include "process_helper.h"
+#include "udmabuf_sync.h"
+
+#define BEGIN	(DMA_BUF_SYNC_START | DMA_BUF_SYNC_RW)
+#define END	(DMA_BUF_SYNC_END | DMA_BUF_SYNC_RW)
+
+static void test_partial(int dev)
+{
+	static const uint64_t flags[] = { DMA_BUF_SYNC_WRITE, DMA_BUF_SYNC_RW };
+	struct buffer buffer = new_buffer(dev);
+	int device = new_device(buffer.dmabuf, PIN_TEST_BIDIRECTIONAL);
+
+	for (unsigned int i = 0; i < ARRAY_SIZE(flags); i++) {
+		device_fill(device, 0, NPAGES, 2 + i, false);
+		sync_cpu(buffer.dmabuf, DMA_BUF_SYNC_START | flags[i]);
+		fill(buffer.mem, 0, 1, 10);
+		sync_cpu(buffer.dmabuf, DMA_BUF_SYNC_END | flags[i]);
+
+		igt_assert_eq(device_count(device, 0, 1, 10), 1);
+		igt_assert_eq(device_count(device, 1, NPAGES - 1, 2 + i), NPAGES - 1);
+		igt_assert_eq(count_filled(buffer.mem, 0, 1, 10), 1);
+		igt_assert_eq(count_filled((char *)buffer.mem + page_size(), 1,
+					   NPAGES - 1, 2 + i), NPAGES - 1);
+	}
+	close(device);
+	close_buffer(&buffer);
+}
+
+/* Whether what the device writes now is seen by who looks. */
+static void check_seen(struct buffer *buffer, int device)
+{
+	owner_fill(buffer, 100);
+	device_fill(device, 0, NPAGES, 101, false);
+	look(buffer->dmabuf);
+	igt_assert_eq(owner_count(buffer, 101), NPAGES);
+	/* And the other way round. */
+	sync_cpu(buffer->dmabuf, BEGIN);
+	owner_fill(buffer, 102);
+	sync_cpu(buffer->dmabuf, END);
+	igt_assert_eq(device_count(device, 0, NPAGES, 102), NPAGES);
+}
+
+static void test_dies(int dev)
+{
+	struct buffer buffer = new_buffer(dev);
+	int device = new_device(buffer.dmabuf, PIN_TEST_BIDIRECTIONAL);
+	siginfo_t info;
+	pid_t child;
+
+	igt_fork(writer, 1)
+		sync_cpu(buffer.dmabuf, BEGIN);
+	igt_waitchildren();
+	check_seen(&buffer, device);
+
+	/* Also as long as nobody has waited for it. */
+	child = fork();
+	igt_assert(child >= 0);
+	if (!child) {
+		sync_cpu(buffer.dmabuf, BEGIN);
+		_exit(0);
+	}
+	igt_assert_eq(waitid(P_PID, child, &info, WEXITED | WNOWAIT), 0);
+	check_seen(&buffer, device);
+	igt_assert_eq(waitpid(child, NULL, 0), child);
+	close(device);
+	close_buffer(&buffer);
+}
+
+static void *begin_thread(void *arg)
+{
+	sync_cpu(*(int *)arg, BEGIN);
+	return NULL;
+}
+
+static void *end_thread(void *arg)
+{
+	sync_cpu(*(int *)arg, END);
+	return NULL;
+}
+
+static void run(void *(*thread)(void *), struct buffer *buffer)
+{
+	pthread_t id;
+
+	igt_assert_eq(pthread_create(&id, NULL, thread, &buffer->dmabuf), 0);
+	igt_assert_eq(pthread_join(id, NULL), 0);
+}
+
+static void test_thread_dies(int dev)
+{
+	struct buffer buffer = new_buffer(dev);
+	int device = new_device(buffer.dmabuf, PIN_TEST_BIDIRECTIONAL);
+
+	run(begin_thread, &buffer);
+	check_seen(&buffer, device);
+	close(device);
+	close_buffer(&buffer);
+}
+
+static void test_execs(int dev)
+{
+	struct buffer buffer = new_buffer(dev);
+	int device = new_device(buffer.dmabuf, PIN_TEST_BIDIRECTIONAL);
+	int sockets[2];
+	pid_t child;
+
+	make_sockets(sockets);
+	child = fork();
+	igt_assert(child >= 0);
+	if (!child) {
+		sync_cpu(buffer.dmabuf, BEGIN);
+		if (dup2(sockets[1], 0) < 0 || dup2(sockets[1], 1) < 0)
+			_exit(1);
+		close(sockets[0]);
+		close(sockets[1]);
+		execlp("cat", "cat", NULL);
+		_exit(1);
+	}
+	close(sockets[1]);
+	/* When it answers, it is cat. */
+	tell(sockets[0]);
+	await(sockets[0]);
+	check_seen(&buffer, device);
+	close(sockets[0]);
+	igt_assert_eq(waitpid(child, NULL, 0), child);
+	close(device);
+	close_buffer(&buffer);
+}
+
+static void test_ends(int dev)
+{
+	struct buffer buffer = new_buffer(dev);
+	int device = new_device(buffer.dmabuf, PIN_TEST_BIDIRECTIONAL);
+
+	sync_cpu(buffer.dmabuf, BEGIN);
+	sync_cpu(buffer.dmabuf, BEGIN);
+	/* Its own second access does not undo what it has written since the first. */
+	owner_fill(&buffer, 2);
+	sync_cpu(buffer.dmabuf, BEGIN);
+	look(buffer.dmabuf);
+	igt_assert_eq(owner_count(&buffer, 2), NPAGES);
+	sync_cpu(buffer.dmabuf, END);
+	igt_assert_eq(device_count(device, 0, NPAGES, 2), NPAGES);
+	check_seen(&buffer, device);
+	/* To end it once more does nothing to later ones. */
+	sync_cpu(buffer.dmabuf, END);
+	check_seen(&buffer, device);
+	close(device);
+	close_buffer(&buffer);
+}
+
+static void test_ends_in_thread(int dev)
+{
+	struct buffer buffer = new_buffer(dev);
+	int device = new_device(buffer.dmabuf, PIN_TEST_BIDIRECTIONAL);
+
+	sync_cpu(buffer.dmabuf, BEGIN);
+	owner_fill(&buffer, 2);
+	run(end_thread, &buffer);
+	igt_assert_eq(device_count(device, 0, NPAGES, 2), NPAGES);
+	check_seen(&buffer, device);
+	close(device);
+	close_buffer(&buffer);
+}
+
+static void test_stranger(int dev)
+{
+	struct buffer buffer = new_buffer(dev);
+	int device = new_device(buffer.dmabuf, PIN_TEST_BIDIRECTIONAL);
+
+	sync_cpu(buffer.dmabuf, BEGIN);
+	owner_fill(&buffer, 2);
+	igt_fork(stranger, 1) {
+		sync_cpu(buffer.dmabuf, END);
+		look(buffer.dmabuf);
+	}
+	igt_waitchildren();
+	/* It has handed over what was there by then. */
+	igt_assert_eq(device_count(device, 0, NPAGES, 2), NPAGES);
+
+	owner_fill(&buffer, 3);
+	igt_fork(stranger, 1) {
+		look(buffer.dmabuf);
+		sync_cpu(buffer.dmabuf, BEGIN);
+		sync_cpu(buffer.dmabuf, END);
+		look(buffer.dmabuf);
+	}
+	igt_waitchildren();
+	igt_assert_eq(owner_count(&buffer, 3), NPAGES);
+	sync_cpu(buffer.dmabuf, END);
+	igt_assert_eq(device_count(device, 0, NPAGES, 3), NPAGES);
+	check_seen(&buffer, device);
+	close(device);
+	close_buffer(&buffer);
+}
+
+#define ROUNDS	50
+
+struct worker {
+	struct buffer *buffer;
+	unsigned int page;
+};
+
+/* Odd ones do not come to the end of their last access. */
+static void *write_page(void *arg)
+{
+	const struct worker *worker = arg;
+	char *page = (char *)worker->buffer->mem + pages(worker->page);
+
+	for (int i = 0; i < ROUNDS; i++) {
+		sync_cpu(worker->buffer->dmabuf, BEGIN);
+		fill(page, worker->page, 1, i);
+		if (i == ROUNDS - 1 && worker->page % 2)
+			break;
+		sync_cpu(worker->buffer->dmabuf, END);
+		igt_assert_eq(count_filled(page, worker->page, 1, i), 1);
+	}
+	return NULL;
+}
+
+static void test_many(int dev)
+{
+	struct buffer buffer = new_buffer(dev);
+	int device = new_device(buffer.dmabuf, PIN_TEST_BIDIRECTIONAL);
+	struct worker workers[NPAGES];
+	pthread_t threads[NPAGES];
+
+	for (unsigned int i = 0; i < NPAGES; i++) {
+		workers[i] = (struct worker) { &buffer, i };
+		igt_assert_eq(pthread_create(&threads[i], NULL, write_page,
+					     &workers[i]), 0);
+	}
+	for (unsigned int i = 0; i < NPAGES; i++)
+		igt_assert_eq(pthread_join(threads[i], NULL), 0);
+	for (unsigned int i = 0; i < NPAGES; i += 2)
+		igt_assert_eq(device_count(device, i, 1, ROUNDS - 1), 1);
+	check_seen(&buffer, device);
+	close(device);
+	close_buffer(&buffer);
+}
+
+void udmabuf_sync_writer_subtests(int dev)
+{
+	igt_subtest("writer-partial")
+		udmabuf_test(test_partial, dev);
+	igt_subtest("writer-dies")
+		udmabuf_test(test_dies, dev);
+	igt_subtest("writer-thread-dies")
+		udmabuf_test(test_thread_dies, dev);
+	igt_subtest("writer-execs")
+		udmabuf_test(test_execs, dev);
+	igt_subtest("writer-ends")
+		udmabuf_test(test_ends, dev);
+	igt_subtest("writer-ends-in-thread")
+		udmabuf_test(test_ends_in_thread, dev);
+	igt_subtest("writer-and-stranger")
+		udmabuf_test(test_stranger, dev);
+	igt_subtest("writers-many")
+		udmabuf_test(test_many, dev);
+}
