@@ -8,6 +8,7 @@
 #include <drm/drm_fourcc.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/dma-buf.h>
 #include <linux/magic.h>
 #include <linux/udmabuf.h>
 #include <linux/udmabuf_ext.h>
@@ -134,6 +135,18 @@ static const struct zwp_linux_buffer_params_v1_listener params_listener = {
 	.failed		= on_failed,
 };
 
+/*
+ * What the CPU has written, be it the guest's, to devices with bounce buffers. An end
+ * without a beginning, which would bring back what they see.
+ */
+static void hand_over(const struct kept *entry)
+{
+	struct dma_buf_sync sync = { .flags = DMA_BUF_SYNC_END | DMA_BUF_SYNC_WRITE };
+
+	while (ioctl(entry->image.fd, DMA_BUF_IOCTL_SYNC, &sync) && errno == EINTR)
+		;
+}
+
 static struct wl_buffer *import(const struct image *image)
 {
 	struct zwp_linux_buffer_params_v1 *params;
@@ -237,6 +250,7 @@ bool scanout_show(const struct image *image)
 	entry->used = ++counter;
 	shown = entry;
 	hidden = false;
+	hand_over(entry);
 	window_show(entry->buffer, image->width, image->height);
 	return true;
 }
@@ -249,6 +263,8 @@ bool scanout_show(const struct image *image)
 void scanout_update(int x, int y, int width, int height)
 {
 	note("update %dx%d at %d,%d", width, height, x, y);
+	if (shown)
+		hand_over(shown);
 	if (hidden && shown) {
 		hidden = false;
 		window_show(shown->buffer, shown->image.width, shown->image.height);

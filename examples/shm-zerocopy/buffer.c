@@ -51,7 +51,6 @@ struct buffer {
 	int dmabuf;
 	uint32_t surface;		/* to which it is attached until the commit */
 	bool held;			/* by the compositor, from commit to release */
-	bool writing;			/* the program may write, see DMA_BUF_IOCTL_SYNC */
 };
 
 static struct wl_list pools = { &pools, &pools };
@@ -251,8 +250,7 @@ static void twin_release(void *data, struct wl_buffer *twin)
 			free_buffer(buffer);
 			break;
 		}
-		udmabuf_begin_write(buffer->dmabuf);
-		buffer->writing = true;
+		udmabuf_wait(buffer->dmabuf);
 		own = (struct wl_buffer *)buffer->proxy;
 		listener = wl_proxy_get_listener(buffer->proxy);
 		user_data = wl_proxy_get_user_data(buffer->proxy);
@@ -320,8 +318,6 @@ static const char *make_twin(struct display *display, struct buffer *buffer)
 		return refused;
 	}
 	wl_buffer_add_listener(buffer->twin, &twin_listener, NULL);
-	udmabuf_begin_write(buffer->dmabuf);
-	buffer->writing = true;
 	display->buffers++;
 	return NULL;
 }
@@ -402,9 +398,7 @@ void surface_committed(struct wl_proxy *surface)
 			continue;
 		buffer->surface = 0;
 		buffer->held = true;
-		if (buffer->writing)
-			udmabuf_end_write(buffer->dmabuf);
-		buffer->writing = false;
+		udmabuf_hand_over(buffer->dmabuf);
 	}
 	unlock();
 }

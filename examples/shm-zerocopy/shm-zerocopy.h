@@ -32,9 +32,9 @@ struct fourcc_name {
 bool udmabuf_usable(void);
 /* A dma-buf of the pages that have these bytes of a file, or a negative errno. */
 int udmabuf_create(int file, off_t offset, size_t size);
-/* Before the CPU writes, and when it has written. */
-void udmabuf_begin_write(int dmabuf);
-void udmabuf_end_write(int dmabuf);
+/* Before the CPU writes, for devices that still read; and when it has written. */
+void udmabuf_wait(int dmabuf);
+void udmabuf_hand_over(int dmabuf);
 
 /* display.c: connections to compositors, and what they take */
 

@@ -9,6 +9,7 @@
 #include <fcntl.h>
 #include <linux/dma-buf.h>
 #include <linux/udmabuf_ext.h>
+#include <poll.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -86,20 +87,22 @@ int udmabuf_create(int file, off_t offset, size_t size)
 	return ret;
 }
 
-static void sync_dmabuf(int dmabuf, uint64_t flags)
+void udmabuf_wait(int dmabuf)
 {
-	struct dma_buf_sync sync = { .flags = flags | DMA_BUF_SYNC_WRITE };
+	struct pollfd pollfd = { .fd = dmabuf, .events = POLLOUT };
 
-	while (ioctl(dmabuf, DMA_BUF_IOCTL_SYNC, &sync) && errno == EINTR)
+	while (poll(&pollfd, 1, -1) < 0 && errno == EINTR)
 		;
 }
 
-void udmabuf_begin_write(int dmabuf)
+/*
+ * An end without a beginning: that would bring back what the GPU sees, and undo
+ * what a program has written before it was told to.
+ */
+void udmabuf_hand_over(int dmabuf)
 {
-	sync_dmabuf(dmabuf, DMA_BUF_SYNC_START);
-}
+	struct dma_buf_sync sync = { .flags = DMA_BUF_SYNC_END | DMA_BUF_SYNC_WRITE };
 
-void udmabuf_end_write(int dmabuf)
-{
-	sync_dmabuf(dmabuf, DMA_BUF_SYNC_END);
+	while (ioctl(dmabuf, DMA_BUF_IOCTL_SYNC, &sync) && errno == EINTR)
+		;
 }
