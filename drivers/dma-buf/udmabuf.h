@@ -46,6 +46,8 @@ extern unsigned int udmabuf_readonly_attach;
 
 void udmabuf_free(struct udmabuf *ubuf, bool dirty);
 struct dma_buf *udmabuf_export(struct udmabuf *ubuf, char *name);
+struct sg_table *udmabuf_make_table(struct udmabuf_sync *sync, struct device *dev);
+void udmabuf_free_table(struct sg_table *sgt);
 unsigned int udmabuf_attachments(struct udmabuf *ubuf);
 int udmabuf_mmap(struct dma_buf *dmabuf, struct vm_area_struct *vma);
 void udmabuf_list_add(struct udmabuf *ubuf);

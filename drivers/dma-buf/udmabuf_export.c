@@ -46,17 +46,10 @@ static int udmabuf_attach(struct dma_buf *dmabuf,
 			  struct dma_buf_attachment *attachment)
 {
 	struct udmabuf *ubuf = dmabuf->priv;
-	struct udmabuf_attachment *a;
 
 	if (!may_attach(ubuf, attachment->dev))
 		return -EPERM;
-	a = kzalloc(sizeof(*a), GFP_KERNEL_ACCOUNT);
-	if (!a)
-		return -ENOMEM;
-	a->dev = attachment->dev;
-	attachment->priv = a;
-	udmabuf_sync_attach(&ubuf->sync, a);
-	return 0;
+	return udmabuf_attach_device(&ubuf->sync, attachment);
 }
 
 /*
@@ -126,43 +119,58 @@ static long set_segments(struct scatterlist *sgl, unsigned long max,
 	return sg - sgl;
 }
 
-/*
+/**
+ * udmabuf_make_table() - make a scatterlist of the pages
+ * @sync: of a struct udmabuf
+ * @dev: the device that is to map it
+ *
  * One entry per span; only if there is something that the device cannot take as one
  * is there more. All lie in one array, which costs less than the chained ones of
  * sg_alloc_table().
+ *
+ * Context: may sleep.
+ *
+ * Return: the table, not mapped, for udmabuf_free_table(); -ENOMEM or, for a fatal
+ * signal, -EINTR as an ERR_PTR.
  */
-static int fill_sgt(struct sg_table *sgt, const struct memfd_pins *pins,
-		    struct device *dev)
+struct sg_table *udmabuf_make_table(struct udmabuf_sync *sync, struct device *dev)
 {
+	const struct memfd_pins *pins = &container_of(sync, struct udmabuf, sync)->pins;
 	struct segment_limits limits = segment_limits(dev);
 	struct scatterlist *sgl = NULL;
 	long nr = pins->nr_spans, max;
+	struct sg_table *sgt;
 
+	sgt = kmalloc(sizeof(*sgt), GFP_KERNEL_ACCOUNT);
+	if (!sgt)
+		return ERR_PTR(-ENOMEM);
 	do {
 		max = nr;
 		kvfree(sgl);
-		if (max > INT_MAX / sizeof(*sgl))
-			return -ENOMEM;
-		sgl = kvcalloc(max, sizeof(*sgl), GFP_KERNEL_ACCOUNT);
-		if (!sgl)
-			return -ENOMEM;
-		nr = set_segments(sgl, max, pins, limits);
+		sgl = max > INT_MAX / sizeof(*sgl) ? NULL :
+		      kvcalloc(max, sizeof(*sgl), GFP_KERNEL_ACCOUNT);
+		nr = sgl ? set_segments(sgl, max, pins, limits) : -ENOMEM;
 	} while (nr > max);
 	if (nr < 0) {
 		kvfree(sgl);
-		return nr;
+		kfree(sgt);
+		return ERR_PTR(nr);
 	}
 	sg_mark_end(&sgl[nr - 1]);
 	sgt->sgl = sgl;
 	sgt->nents = nr;
 	sgt->orig_nents = nr;
-	return 0;
+	return sgt;
 }
 
-static void free_mapping(struct device *dev, struct sg_table *sgt,
-			 enum dma_data_direction dir)
+/**
+ * udmabuf_free_table() - free a scatterlist
+ * @sgt: made by udmabuf_make_table(), not mapped
+ *
+ * Context: may sleep.
+ */
+void udmabuf_free_table(struct sg_table *sgt)
 {
-	dma_unmap_sgtable(dev, sgt, dir, DMA_ATTR_SKIP_CPU_SYNC);
 	kvfree(sgt->sgl);
 	kfree(sgt);
 }
@@ -174,51 +182,12 @@ static enum dma_data_direction may_do(const struct udmabuf *ubuf,
 	return ubuf->flags & UDMABUF_FLAGS_READONLY ? DMA_TO_DEVICE : asked;
 }
 
-/*
- * A mapping of an attachment is kept for the next ones in the same direction, until
- * it is detached.
- */
 static struct sg_table *udmabuf_map(struct dma_buf_attachment *attachment,
 				    enum dma_data_direction asked)
 {
 	struct udmabuf *ubuf = attachment->dmabuf->priv;
-	struct udmabuf_attachment *a = attachment->priv;
-	struct sg_table *sgt, *kept;
-	enum dma_data_direction dir;
-	int err;
 
-	asked = may_do(ubuf, asked);
-	kept = udmabuf_sync_map(&ubuf->sync, a, asked, NULL);
-	if (kept)
-		return kept;
-
-	sgt = kmalloc(sizeof(*sgt), GFP_KERNEL_ACCOUNT);
-	if (!sgt)
-		return ERR_PTR(-ENOMEM);
-
-	err = fill_sgt(sgt, &ubuf->pins, a->dev);
-	if (err)
-		goto err_free;
-	/*
-	 * Not synced as it is mapped, because a page may be listed twice, or be mapped
-	 * for two devices: in one, the DMA API's checks take that for a mistake.
-	 */
-	dir = asked == DMA_TO_DEVICE ? DMA_TO_DEVICE : DMA_BIDIRECTIONAL;
-	err = dma_map_sgtable(a->dev, sgt, dir, DMA_ATTR_SKIP_CPU_SYNC);
-	if (err)
-		goto err_table;
-
-	kept = udmabuf_sync_map(&ubuf->sync, a, asked, sgt);
-	/* Two at once: only 6.1 lets them. */
-	if (kept != sgt)
-		free_mapping(a->dev, sgt, dir);
-	return kept;
-
-err_table:
-	kvfree(sgt->sgl);
-err_free:
-	kfree(sgt);
-	return ERR_PTR(err);
+	return udmabuf_map_device(&ubuf->sync, attachment, may_do(ubuf, asked));
 }
 
 static void udmabuf_unmap(struct dma_buf_attachment *attachment,
@@ -226,21 +195,15 @@ static void udmabuf_unmap(struct dma_buf_attachment *attachment,
 {
 	struct udmabuf *ubuf = attachment->dmabuf->priv;
 
-	udmabuf_sync_unmap(&ubuf->sync, attachment->priv, may_do(ubuf, asked));
+	udmabuf_unmap_device(&ubuf->sync, attachment, may_do(ubuf, asked));
 }
 
 static void udmabuf_detach(struct dma_buf *dmabuf,
 			   struct dma_buf_attachment *attachment)
 {
 	struct udmabuf *ubuf = dmabuf->priv;
-	struct udmabuf_attachment *a = attachment->priv;
-	unsigned int dir;
 
-	udmabuf_sync_detach(&ubuf->sync, a);
-	for (dir = 0; dir < ARRAY_SIZE(a->sgts); dir++)
-		if (a->sgts[dir])
-			free_mapping(a->dev, a->sgts[dir], dir);
-	kfree(a);
+	udmabuf_detach_device(&ubuf->sync, attachment);
 }
 
 static int udmabuf_begin_cpu_access(struct dma_buf *dmabuf,

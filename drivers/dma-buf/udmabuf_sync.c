@@ -200,11 +200,18 @@ static void spread_view(struct udmabuf_sync *sync, struct udmabuf_attachment *la
 /**
  * udmabuf_sync_init() - prepare a buffer for CPU access
  * @sync: the buffer's
+ * @make_table: makes a scatterlist for a device, which is not mapped yet
+ * @free_table: frees it
  *
  * Context: any.
  */
-void udmabuf_sync_init(struct udmabuf_sync *sync)
+void udmabuf_sync_init(struct udmabuf_sync *sync,
+		       struct sg_table *(*make_table)(struct udmabuf_sync *,
+						      struct device *),
+		       void (*free_table)(struct sg_table *))
 {
+	sync->make_table = make_table;
+	sync->free_table = free_table;
 	mutex_init(&sync->lock);
 	INIT_HLIST_HEAD(&sync->attachments);
 	INIT_LIST_HEAD(&sync->writers);

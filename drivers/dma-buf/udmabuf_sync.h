@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * CPU access to a buffer that devices see through bounce buffers or caches.
+ * Devices that use a buffer, and CPU access to it: what udmabuf and i915 share.
  */
 #ifndef _UDMABUF_SYNC_H
 #define _UDMABUF_SYNC_H
@@ -12,22 +12,27 @@
 #include <linux/types.h>
 
 struct device;
+struct dma_buf_attachment;
 struct dma_resv;
 struct sg_table;
 
 /**
  * struct udmabuf_sync - who accesses a buffer
- * @lock: protects all that follows, and what is in the lists; taken inside dma_resv
- *	(which 6.1 does not hold when it maps), nothing is taken inside it
+ * @lock: protects the lists and what is in them; taken inside dma_resv (which 6.1 does
+ *	not hold when it maps), nothing is taken inside it
  * @attachments: list of struct udmabuf_attachment, the latest first
  * @writers: list of CPU accesses in progress that may write
  * @resv: fences of the devices' accesses; set when there is a dma-buf
+ * @make_table: makes a scatterlist for a device, or an ERR_PTR, and
+ * @free_table: frees it
  */
 struct udmabuf_sync {
-	struct mutex lock; /* all that follows */
+	struct mutex lock; /* attachments, writers */
 	struct hlist_head attachments;
 	struct list_head writers;
 	struct dma_resv *resv;
+	struct sg_table *(*make_table)(struct udmabuf_sync *sync, struct device *dev);
+	void (*free_table)(struct sg_table *sgt);
 };
 
 /**
@@ -48,7 +53,10 @@ struct udmabuf_attachment {
 	ktime_t synced;
 };
 
-void udmabuf_sync_init(struct udmabuf_sync *sync);
+void udmabuf_sync_init(struct udmabuf_sync *sync,
+		       struct sg_table *(*make_table)(struct udmabuf_sync *,
+						      struct device *),
+		       void (*free_table)(struct sg_table *));
 void udmabuf_sync_exit(struct udmabuf_sync *sync);
 void udmabuf_sync_attach(struct udmabuf_sync *sync, struct udmabuf_attachment *a);
 void udmabuf_sync_detach(struct udmabuf_sync *sync, struct udmabuf_attachment *a);
@@ -60,5 +68,16 @@ void udmabuf_sync_unmap(struct udmabuf_sync *sync, struct udmabuf_attachment *a,
 			enum dma_data_direction asked);
 int udmabuf_sync_begin(struct udmabuf_sync *sync, enum dma_data_direction dir);
 int udmabuf_sync_end(struct udmabuf_sync *sync, enum dma_data_direction dir);
+
+int udmabuf_attach_device(struct udmabuf_sync *sync,
+			  struct dma_buf_attachment *attachment);
+struct sg_table *udmabuf_map_device(struct udmabuf_sync *sync,
+				    struct dma_buf_attachment *attachment,
+				    enum dma_data_direction asked);
+void udmabuf_unmap_device(struct udmabuf_sync *sync,
+			  struct dma_buf_attachment *attachment,
+			  enum dma_data_direction asked);
+void udmabuf_detach_device(struct udmabuf_sync *sync,
+			   struct dma_buf_attachment *attachment);
 
 #endif /* _UDMABUF_SYNC_H */

@@ -5,12 +5,12 @@
  */
 #include <linux/dma-buf.h>
 #include <linux/dma-mapping.h>
-#include <linux/dma-resv.h>
 #include <linux/fcntl.h>
 #include <linux/file.h>
 #include <linux/hugetlb.h>
 #include <linux/memfd.h>
 #include <linux/mm.h>
+#include <linux/personality.h>
 #include <linux/sched/signal.h>
 #include <linux/sched/user.h>
 #include <linux/shmem_fs.h>
@@ -19,145 +19,81 @@
 
 #include "i915_gem_object.h"
 #include "i915_gem_userptr.h"
+#include "udmabuf_sync.h"
 
 /**
  * struct userptr_dmabuf - an exported range of a memfd
  * @pins: its pages
  * @user: who is charged for them
- * @lock: protects @mappings and @writers; taken inside dma_resv
- * @mappings: struct userptr_mapping of all devices
- * @writers: CPU accesses for writing that have begun and not ended
+ * @sync: devices and CPU accesses
  */
 struct userptr_dmabuf {
 	struct userptr_pins *pins;
 	struct user_struct *user;
-	struct mutex lock; /* mappings and writers */
-	struct list_head mappings;
-	unsigned int writers;
+	struct udmabuf_sync sync;
 };
 
-struct userptr_mapping {
-	struct list_head link;
-	struct sg_table *sgt;
-	struct device *dev;
-	enum dma_data_direction dir;
-};
+static struct sg_table *make_table(struct udmabuf_sync *sync, struct device *dev)
+{
+	struct userptr_dmabuf *buf = container_of(sync, struct userptr_dmabuf, sync);
+	size_t max = min_t(size_t, dma_get_max_seg_size(dev),
+			   dma_max_mapping_size(dev));
 
-/*
- * No mapping is only for what the device writes: what the CPU writes later would not
- * get into a bounce buffer, and the old data in there would come back over it.
- */
+	return userptr_pins_sgt(buf->pins, dev, max(max, PAGE_SIZE));
+}
+
+static void free_table(struct sg_table *sgt)
+{
+	sg_free_table(sgt);
+	kfree(sgt);
+}
+
+static int userptr_attach(struct dma_buf *dmabuf,
+			  struct dma_buf_attachment *attachment)
+{
+	struct userptr_dmabuf *buf = dmabuf->priv;
+
+	return udmabuf_attach_device(&buf->sync, attachment);
+}
+
 static struct sg_table *userptr_map(struct dma_buf_attachment *attachment,
 				    enum dma_data_direction dir)
 {
 	struct userptr_dmabuf *buf = attachment->dmabuf->priv;
-	struct device *dev = attachment->dev;
-	struct userptr_mapping *mapping;
-	struct sg_table *sgt;
-	size_t max;
-	int err;
 
-	if (dir != DMA_TO_DEVICE)
-		dir = DMA_BIDIRECTIONAL;
-	mapping = kmalloc(sizeof(*mapping), GFP_KERNEL);
-	if (!mapping)
-		return ERR_PTR(-ENOMEM);
-
-	max = min_t(size_t, dma_get_max_seg_size(dev), dma_max_mapping_size(dev));
-	sgt = userptr_pins_sgt(buf->pins, dev, max(max, PAGE_SIZE));
-	err = PTR_ERR_OR_ZERO(sgt);
-	if (err)
-		goto err_mapping;
-	err = dma_map_sgtable(dev, sgt, dir, 0);
-	if (err)
-		goto err_sgt;
-
-	mapping->sgt = sgt;
-	mapping->dev = dev;
-	mapping->dir = dir;
-	mutex_lock(&buf->lock);
-	list_add(&mapping->link, &buf->mappings);
-	mutex_unlock(&buf->lock);
-	return sgt;
-
-err_sgt:
-	sg_free_table(sgt);
-	kfree(sgt);
-err_mapping:
-	kfree(mapping);
-	return ERR_PTR(err);
+	return udmabuf_map_device(&buf->sync, attachment, dir);
 }
 
-/*
- * What a bounce buffer holds by now may be older than what the CPU has written
- * since, so it is not copied back: begin_cpu_access() did, for who asked.
- */
 static void userptr_unmap(struct dma_buf_attachment *attachment,
 			  struct sg_table *sgt, enum dma_data_direction dir)
 {
 	struct userptr_dmabuf *buf = attachment->dmabuf->priv;
-	struct userptr_mapping *mapping;
 
-	mutex_lock(&buf->lock);
-	list_for_each_entry(mapping, &buf->mappings, link)
-		if (mapping->sgt == sgt)
-			break;
-	list_del(&mapping->link);
-	mutex_unlock(&buf->lock);
-
-	dma_unmap_sgtable(mapping->dev, sgt, mapping->dir,
-			  DMA_ATTR_SKIP_CPU_SYNC);
-	sg_free_table(sgt);
-	kfree(sgt);
-	kfree(mapping);
+	udmabuf_unmap_device(&buf->sync, attachment, dir);
 }
 
-/*
- * As long as another CPU access is writing, memory is what counts: it is newer than
- * the bounce buffers.
- */
+static void userptr_detach(struct dma_buf *dmabuf,
+			   struct dma_buf_attachment *attachment)
+{
+	struct userptr_dmabuf *buf = dmabuf->priv;
+
+	udmabuf_detach_device(&buf->sync, attachment);
+}
+
 static int userptr_begin_cpu_access(struct dma_buf *dmabuf,
 				    enum dma_data_direction dir)
 {
 	struct userptr_dmabuf *buf = dmabuf->priv;
-	bool write = dir != DMA_FROM_DEVICE;
-	struct userptr_mapping *mapping;
-	long ret;
 
-	/* The core waits after this call, when it is too late. */
-	ret = dma_resv_wait_timeout(dmabuf->resv, dma_resv_usage_rw(write), true,
-				    MAX_SCHEDULE_TIMEOUT);
-	if (ret < 0)
-		return ret;
-
-	mutex_lock(&buf->lock);
-	if (!buf->writers)
-		list_for_each_entry(mapping, &buf->mappings, link)
-			dma_sync_sgtable_for_cpu(mapping->dev, mapping->sgt,
-						 mapping->dir);
-	buf->writers += write;
-	mutex_unlock(&buf->lock);
-	return 0;
+	return udmabuf_sync_begin(&buf->sync, dir);
 }
 
 static int userptr_end_cpu_access(struct dma_buf *dmabuf,
 				  enum dma_data_direction dir)
 {
 	struct userptr_dmabuf *buf = dmabuf->priv;
-	struct userptr_mapping *mapping;
 
-	/* Who has only read has nothing to hand over. */
-	if (dir == DMA_FROM_DEVICE)
-		return 0;
-	mutex_lock(&buf->lock);
-	/* Programs may end what they have not begun. */
-	if (buf->writers)
-		buf->writers--;
-	list_for_each_entry(mapping, &buf->mappings, link)
-		dma_sync_sgtable_for_device(mapping->dev, mapping->sgt,
-					    mapping->dir);
-	mutex_unlock(&buf->lock);
-	return 0;
+	return udmabuf_sync_end(&buf->sync, dir);
 }
 
 static vm_fault_t userptr_fault(struct vm_fault *vmf)
@@ -178,6 +114,14 @@ static int userptr_mmap(struct dma_buf *dmabuf, struct vm_area_struct *vma)
 {
 	if (!(vma->vm_flags & VM_MAYSHARE))
 		return -EINVAL;
+	/* As on a mount with noexec, where PROT_READ does not imply it either. */
+	if (vma->vm_flags & VM_EXEC) {
+		if (!(current->personality & READ_IMPLIES_EXEC))
+			return -EPERM;
+		vm_flags_clear(vma, VM_EXEC);
+		vma->vm_page_prot = vm_get_page_prot(vma->vm_flags);
+	}
+	vm_flags_clear(vma, VM_MAYEXEC);
 	vma->vm_ops = &userptr_vm_ops;
 	vma->vm_private_data = dmabuf->priv;
 	vm_flags_set(vma, VM_PFNMAP | VM_DONTEXPAND | VM_DONTDUMP);
@@ -220,6 +164,7 @@ static void free_dmabuf(struct userptr_dmabuf *buf, bool dirty)
 	atomic_long_sub(buf->pins->nr_pages, &buf->user->locked_vm);
 	free_uid(buf->user);
 	userptr_pins_free(buf->pins, dirty);
+	udmabuf_sync_exit(&buf->sync);
 	kfree(buf);
 }
 
@@ -230,6 +175,8 @@ static void userptr_dmabuf_release(struct dma_buf *dmabuf)
 }
 
 static const struct dma_buf_ops userptr_dmabuf_ops = {
+	.attach = userptr_attach,
+	.detach = userptr_detach,
 	.map_dma_buf = userptr_map,
 	.unmap_dma_buf = userptr_unmap,
 	.begin_cpu_access = userptr_begin_cpu_access,
@@ -278,8 +225,7 @@ static struct userptr_dmabuf *make_dmabuf(struct file *file, pgoff_t index,
 	buf = kzalloc(sizeof(*buf), GFP_KERNEL_ACCOUNT);
 	if (!buf)
 		return ERR_PTR(-ENOMEM);
-	mutex_init(&buf->lock);
-	INIT_LIST_HEAD(&buf->mappings);
+	udmabuf_sync_init(&buf->sync, make_table, free_table);
 
 	buf->user = get_uid(current_user());
 	err = charge(buf->user, nr_pages);
@@ -308,6 +254,7 @@ err_charge:
 	atomic_long_sub(nr_pages, &buf->user->locked_vm);
 err_user:
 	free_uid(buf->user);
+	udmabuf_sync_exit(&buf->sync);
 	kfree(buf);
 	return ERR_PTR(err);
 }
@@ -363,7 +310,10 @@ struct dma_buf *i915_gem_userptr_export(struct drm_i915_gem_object *obj,
 	exp_info.flags = flags;
 	exp_info.priv = buf;
 	dmabuf = dma_buf_export(&exp_info);
-	if (IS_ERR(dmabuf))
+	if (IS_ERR(dmabuf)) {
 		free_dmabuf(buf, false);
+		return dmabuf;
+	}
+	buf->sync.resv = dmabuf->resv;
 	return dmabuf;
 }

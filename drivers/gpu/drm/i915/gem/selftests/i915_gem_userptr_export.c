@@ -190,6 +190,27 @@ static bool is_no_memory(struct drm_i915_private *i915, unsigned long addr)
 	return good;
 }
 
+/* The file may be on a mount with noexec. */
+static bool is_not_executable(struct dma_buf *dmabuf)
+{
+	struct vm_area_struct *vma;
+	unsigned long addr;
+	bool good;
+
+	addr = vm_mmap(dmabuf->file, 0, SIZE, PROT_READ | PROT_EXEC, MAP_SHARED, 0);
+	if (!ok(addr == (unsigned long)-EPERM))
+		return false;
+	addr = map_at(0, dmabuf->file, SIZE, 0);
+	if (!ok(!IS_ERR_VALUE(addr)))
+		return false;
+	mmap_read_lock(current->mm);
+	vma = vma_lookup(current->mm, addr);
+	good = ok(vma) && ok(!(vma->vm_flags & (VM_EXEC | VM_MAYEXEC)));
+	mmap_read_unlock(current->mm);
+	unmap_now(addr, SIZE);
+	return good;
+}
+
 /* What is written through a kernel mapping or a process's is in the file. */
 static bool access_dmabuf(struct drm_i915_private *i915, struct dma_buf *dmabuf,
 			  unsigned long file_addr)
@@ -229,7 +250,8 @@ static int igt_userptr_export_access(void *arg)
 	if (!good)
 		return igt_userptr_end(&mem, good);
 	dmabuf = export_object(mem.obj);
-	good = ok(!IS_ERR(dmabuf)) && access_dmabuf(arg, dmabuf, mem.addr) &&
+	good = ok(!IS_ERR(dmabuf)) && is_not_executable(dmabuf) &&
+	       access_dmabuf(arg, dmabuf, mem.addr) &&
 	       ok(!get_user(first, (u8 __user *)mem.addr)) && ok(first == 99) &&
 	       ok(!get_user(last, (u8 __user *)(mem.addr + SIZE - 1))) &&
 	       ok(last == 99) &&

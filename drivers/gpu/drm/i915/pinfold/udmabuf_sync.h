@@ -1,0 +1,1 @@
+../../../../dma-buf/udmabuf_sync.h
