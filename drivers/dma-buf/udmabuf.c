@@ -150,8 +150,10 @@ static int pin_slices(struct udmabuf *ubuf, struct file *memfd,
 		start = list[i].offset;
 		size = list[i++].size;
 		while (i < count && size && list[i].size &&
-		       list[i].offset == start + size)
+		       list[i].offset == start + size) {
 			size += list[i++].size;
+			cond_resched();
+		}
 		/* Sizes were checked; what wraps around here ends before it starts. */
 		err = memfd_pin_range(&ubuf->pins, memfd, start, start + size - 1,
 				      nonblock ? MEMFD_PIN_NONBLOCK : 0);
@@ -220,9 +222,13 @@ static int add_all(struct udmabuf *ubuf, const struct udmabuf_create_item *list,
 	int err;
 
 	for (i = 0; i < count; i += nr) {
-		for (nr = 1; i + nr < count; nr++)
+		for (nr = 1; i + nr < count; nr++) {
 			if (list[i + nr].memfd != list[i].memfd)
 				break;
+			cond_resched();
+		}
+		if (fatal_signal_pending(current))
+			return -EINTR;
 		fd = fdget(list[i].memfd);
 		memfd = fd_file(fd);
 		if (!memfd)
