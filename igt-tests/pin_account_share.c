@@ -220,11 +220,9 @@ static void test_first(int dev)
 
 				become(USER);
 				fd = __create_pages(dev, count);
-				if (i == 5 ? fd != -ENOMEM : fd < 0)
-					_exit(1);
 				tell(sockets[1]);
 				await(sockets[1]);
-				_exit(0);
+				_exit(i == 5 ? fd != -ENOMEM : fd < 0);
 			}
 			await(sockets[0]);
 		}
