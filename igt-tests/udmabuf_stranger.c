@@ -59,6 +59,9 @@
  * SUBTEST: touch-userfaultfd-kill-%s
  * Description: Who waits for it can be killed; it can come afterwards: %arg[1]
  *
+ * SUBTEST: touch-policy-%s
+ * Description: The pages come from the node that mbind() names: %arg[1]
+ *
  * arg[1]:
  *
  * @shmem:		small pages

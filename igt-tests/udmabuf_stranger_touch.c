@@ -5,11 +5,14 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/mempolicy.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -20,6 +23,7 @@
 #include "uffd_helper.h"
 
 #define SHMEM_ENABLED	"/sys/kernel/mm/transparent_hugepage/shmem_enabled"
+#define NODE		"/sys/devices/system/node/node"
 #define SIZE		MIB(8)
 #define NPAGES		(SIZE / page_size())
 
@@ -32,6 +36,15 @@ static const struct kind {
 };
 
 static const struct kind *current;
+
+static void set_pool(int node, size_t count)
+{
+	char path[96];
+
+	snprintf(path, sizeof(path), NODE "%d/hugepages/hugepages-2048kB/nr_hugepages",
+		 node);
+	set(path, "%zu", count);
+}
 
 static size_t unit(void)
 {
@@ -223,6 +236,52 @@ static void *map_noreserve(int memfd)
 	return mem;
 }
 
+/* Memory of node @node alone, for what is touched in the mapping */
+static void bind_to(void *mem, unsigned int node)
+{
+	unsigned long nodes = 1UL << node;
+
+	igt_assert_eq(syscall(SYS_mbind, mem, SIZE, MPOL_BIND, &nodes,
+			      8 * sizeof(nodes), 0), 0);
+}
+
+static size_t count_on_node(const char *mem, int node)
+{
+	size_t count = 0;
+	int found;
+
+	for (size_t i = 0; i < NPAGES; i++) {
+		found = -1;
+		igt_assert_eq(syscall(SYS_get_mempolicy, &found, NULL, 0, mem + pages(i),
+				      MPOL_F_NODE | MPOL_F_ADDR), 0);
+		count += found == node;
+	}
+	return count;
+}
+
+static void test_policy(int dev)
+{
+	igt_require_f(!access(NODE "1", F_OK), "one node (numa=fake=2 makes two)\n");
+	require_pinnable(current->backing);
+	for (int node = 0; node < 2; node++) {
+		int memfd, dmabuf;
+		char *mem;
+
+		memfd = sealed_memfd(current->backing, SIZE);
+		/* Of as many as the file needs, each node had only a half. */
+		if (current->backing == HUGE_2M)
+			for (int n = 0; n < 2; n++)
+				set_pool(n, 2 * SIZE / MIB(2));
+		mem = map_fd(memfd, SIZE);
+		bind_to(mem, node);
+		dmabuf = create(dev, memfd, 0, SIZE);
+		igt_assert_eq(count_on_node(mem, node), NPAGES);
+		close(dmabuf);
+		unmap(mem, SIZE);
+		close(memfd);
+	}
+}
+
 /* A touch would be a SIGBUS. */
 static void test_none_free(int dev)
 {
@@ -267,6 +326,8 @@ void udmabuf_stranger_touch_subtests(int dev)
 			udmabuf_test(test_userfaultfd, dev);
 		igt_subtest_f("touch-userfaultfd-kill-%s", current->name)
 			udmabuf_test(test_userfaultfd_kill, dev);
+		igt_subtest_f("touch-policy-%s", current->name)
+			udmabuf_test(test_policy, dev);
 	}
 	igt_subtest("touch-advise-hugepage")
 		udmabuf_test(test_hugepage, dev);
