@@ -14,12 +14,14 @@
 #include "pin_count.h"
 
 /*
- * How often a batch may lose a race against another user of the file (hole
- * punching, reclaim, references that hold off migration) before the caller is
- * told. Each loss needs its own, well-timed event; a file on which that happens
- * ten times in a row is being changed on purpose.
+ * How often a batch may lose a race against another user of the file before the caller
+ * is told: against hole punching and reclaim, which under pressure can swap a folio out
+ * as soon as it is there; and against references that hold off migration. Each loss
+ * needs its own, well-timed event; a file on which that happens so often in a row
+ * is being changed on purpose.
  */
-#define PIN_RETRIES	10
+#define PIN_RETRIES	100
+#define PIN_MIGRATIONS	10
 
 /*
  * Does a folio hold the page at @index of the cache, with valid contents, and may it
@@ -236,25 +238,27 @@ static int pin_slow(struct file *memfd, struct pin_cursor *cursor)
  */
 int pin_batch(struct file *memfd, struct pin_cursor *cursor)
 {
-	unsigned int tries;
+	unsigned int changed = 0, busy = 0;
 	int err;
 
-	for (tries = 0;; tries++) {
+	for (;;) {
 		cond_resched();
 		if (fatal_signal_pending(current))
 			return -EINTR;
 		if (pin_fast(memfd->f_mapping, cursor))
 			return 0;
 		err = pin_slow(memfd, cursor);
-		if ((err != -EAGAIN && err != -EBUSY) || tries == PIN_RETRIES ||
-		    cursor->nonblock)
+		if (cursor->nonblock)
+			break;
+		if (err == -EAGAIN && changed++ < PIN_RETRIES)
+			continue;
+		if (err != -EBUSY || busy++ == PIN_MIGRATIONS)
 			break;
 		/*
 		 * Two that migrate the same folio are in each other's way, and who
 		 * has only begun to use it needs a moment.
 		 */
-		if (err == -EBUSY)
-			schedule_timeout_killable(1 + tries);
+		schedule_timeout_killable(busy);
 	}
 	return err == -EBUSY ? -ENOMEM : err;
 }
