@@ -75,6 +75,14 @@ static void test_detach(int dev)
 	owner_fill(&buffer, 8);
 	close(device);
 	igt_assert_eq(owner_count(&buffer, 8), NPAGES);
+
+	/* Some drivers say that it wrote when it has only read what was committed. */
+	device = new_device(buffer.dmabuf, PIN_TEST_BIDIRECTIONAL);
+	commit(buffer.dmabuf);
+	device_fill(device, 0, NPAGES, 8, true);
+	owner_fill(&buffer, 9);
+	close(device);
+	igt_assert_eq(owner_count(&buffer, 9), NPAGES);
 	close_buffer(&buffer);
 }
 

@@ -325,14 +325,26 @@ static int pin_pages(struct pinned_range *range, struct page **pages)
 	return err;
 }
 
+/*
+ * What is on shmem, on hugetlbfs or anonymous is marked dirty without the folio lock,
+ * which somebody else may keep; there, the flag is all there is to it.
+ */
 static void unpin_run(const struct run *run, bool dirty)
 {
 	unsigned long done, nr;
+	struct folio *folio;
+	struct page *page;
+	bool lock;
 
 	for (done = 0; done < run->nr; done += nr) {
-		nr = min(run->nr - done, BATCH);
-		unpin_user_page_range_dirty_lock(pfn_to_page(run->pfn + done),
-						 nr, dirty);
+		page = pfn_to_page(run->pfn + done);
+		folio = page_folio(page);
+		nr = folio_nr_pages(folio) - folio_page_idx(folio, page);
+		nr = min(nr, run->nr - done);
+		lock = !folio_test_swapbacked(folio) && !folio_test_hugetlb(folio);
+		if (dirty && !lock && !folio_test_dirty(folio))
+			folio_set_dirty(folio);
+		unpin_user_page_range_dirty_lock(page, nr, dirty && lock);
 		cond_resched();
 	}
 }

@@ -30,6 +30,7 @@ struct pin_cursor {
 	bool nonblock;			/* -EAGAIN rather than to wait for others */
 	pgoff_t untouched;		/* up to here there is no address to touch */
 	unsigned long delta_touch;	/* see mm/pin_touch.c */
+	bool user_faults;		/* userfaultfd looks after a mapping */
 	unsigned long delta;		/* what makes it an index in the buffer */
 	unsigned long nr_folios;	/* pinned so far */
 	struct memfd_span *span;	/* the last span, and the frame that */

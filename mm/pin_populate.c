@@ -48,13 +48,14 @@ static struct folio *shmem_bring_in(struct file *memfd, struct pin_cursor *curso
 	struct page *page;
 	int ret;
 
-	if (index >= cursor->untouched) {
+	if (cursor->nonblock && xa_load(&mapping->i_pages, index))
+		return ERR_PTR(-EAGAIN);
+	/* What is in swap is no hole. */
+	if (index >= cursor->untouched && !xa_load(&mapping->i_pages, index)) {
 		ret = pin_touch(memfd, cursor, index);
 		if (ret)
 			return ERR_PTR(ret < 0 ? ret : -ENOENT);
 	}
-	if (cursor->nonblock && xa_load(&mapping->i_pages, index))
-		return ERR_PTR(-EAGAIN);
 	page = shmem_read_mapping_page_gfp(mapping, index,
 					   mapping_gfp_mask(mapping));
 	return IS_ERR(page) ? ERR_CAST(page) : page_folio(page);
@@ -136,10 +137,6 @@ static int hugetlb_fill(struct file *memfd, pgoff_t index)
 	loff_t offset = (loff_t)index << PAGE_SHIFT;
 	int err;
 
-	/* Wait for the inode lock such that it can be ended. */
-	if (down_read_killable(&inode->i_rwsem))
-		return -EINTR;
-	inode_unlock_shared(inode);
 	/* It fills holes beyond the end, too. */
 	if (offset >= i_size_read(inode))
 		return -EINVAL;
@@ -152,19 +149,33 @@ static int hugetlb_fill(struct file *memfd, pgoff_t index)
 	return err == -ENOSPC ? -ENOMEM : err;
 }
 
+/* So often a page that was filled in may go again before the next look. */
+#define SAME_HOLE	10
+
 /* Fill the holes from where the cursor is to page @last. */
 static int hugetlb_populate(struct file *memfd, struct pin_cursor *cursor,
 			    pgoff_t last)
 {
-	pgoff_t index = cursor->index;
+	pgoff_t index = cursor->index, before = ULONG_MAX;
+	struct inode *inode = file_inode(memfd);
+	unsigned int same = 0;
 	int err;
 
 	while ((err = hugetlb_look(memfd, &index, last)) == -ENOENT) {
-		if (cursor->nonblock)
+		same = index == before ? same + 1 : 0;
+		before = index;
+		if (cursor->nonblock || same > SAME_HOLE)
 			return -EAGAIN;
 		if (fatal_signal_pending(current))
 			return -EINTR;
 		cond_resched();
+		/*
+		 * Wait for the inode lock such that it can be ended. Who punches holes
+		 * holds it, and others that a fault would wait for.
+		 */
+		if (down_read_killable(&inode->i_rwsem))
+			return -EINTR;
+		inode_unlock_shared(inode);
 		err = index < cursor->untouched ? 0 :
 					  pin_touch(memfd, cursor, index);
 		if (!err)

@@ -180,7 +180,8 @@ EXPORT_SYMBOL_GPL(memfd_pins_charge);
  * * -EIO: memory failure in a folio of the range, or swap could not be read
  * * -EACCES: only before 6.11: a folio has to be migrated, and @memfd is not open
  *   for reading
- * * -EFAULT: userfaultfd has no page for a hole of the caller's mapping
+ * * -EFAULT: userfaultfd has no page for a hole of the caller's mapping, or none for
+ *   the kernel
  * * -EAGAIN: the file was changed under the range too often, or MEMFD_PIN_NONBLOCK
  *   and it would have to wait
  * * -EINTR: fatal signal

@@ -29,6 +29,7 @@ struct pin_test_file {
 	struct test_pins pins;
 	struct test_attachment attachment;
 	struct folio *locked; /* by PIN_TEST_LOCK */
+	struct file *locked_file; /* who frees it waits for the lock */
 	bool in_use;
 };
 
@@ -81,7 +82,10 @@ static int pin_test_lock(struct pin_test_file *test, const void __user *argp)
 	if (!memfd)
 		return -EBADF;
 	err = lock_folio(test, memfd, arg.index);
-	fput(memfd);
+	if (err)
+		fput(memfd);
+	else
+		test->locked_file = memfd;
 	return err;
 }
 
@@ -91,6 +95,7 @@ static int pin_test_unlock(struct pin_test_file *test)
 		return -ENODATA;
 	folio_unlock(test->locked);
 	folio_put(test->locked);
+	fput(test->locked_file);
 	test->locked = NULL;
 	return 0;
 }

@@ -32,51 +32,90 @@ static bool maps_page(struct vm_area_struct *vma, struct file *memfd, pgoff_t in
 	       index - vma->vm_pgoff < vma_pages(vma);
 }
 
+/* What the cursor remembers of a mapping: the distance from pages to addresses. */
+static unsigned long delta_of(const struct vm_area_struct *vma)
+{
+	return (vma->vm_start >> PAGE_SHIFT) - vma->vm_pgoff;
+}
+
 /*
- * The mapping through which to touch page @index, or NULL. Most are the one that it
- * was the last time, of which the cursor knows the distance from pages to addresses.
- * If there is none, it knows afterwards up to where that is so.
+ * The mapping that was found the last time, if it has page @index, too, and is still
+ * the one to be taken.
+ */
+static struct vm_area_struct *same_mapping(struct mm_struct *mm, struct file *memfd,
+					   const struct pin_cursor *cursor,
+					   pgoff_t index)
+{
+	struct vm_area_struct *vma;
+
+	vma = vma_lookup(mm, (index + cursor->delta_touch) << PAGE_SHIFT);
+	if (!vma || !maps_page(vma, memfd, index) ||
+	    delta_of(vma) != cursor->delta_touch)
+		return NULL;
+	return userfaultfd_missing(vma) || !cursor->user_faults ? vma : NULL;
+}
+
+/*
+ * The mapping through which to touch page @index, or NULL. The file can be mapped more
+ * than once: where userfaultfd looks after one of them, the page comes to that. If
+ * there is none, the cursor knows afterwards up to where that is so.
  */
 static struct vm_area_struct *find_mapping(struct mm_struct *mm, struct file *memfd,
 					   struct pin_cursor *cursor, pgoff_t index)
 {
 	VMA_ITERATOR(vmi, mm, 0);
-	struct vm_area_struct *vma;
+	struct vm_area_struct *vma, *found;
 	pgoff_t next = ULONG_MAX;
 
-	vma = vma_lookup(mm, (index + cursor->delta_touch) << PAGE_SHIFT);
-	if (vma && maps_page(vma, memfd, index))
-		return vma;
+	found = same_mapping(mm, memfd, cursor, index);
+	if (found)
+		return found;
+	cursor->user_faults = false;
 	for_each_vma(vmi, vma) {
 		if (fatal_signal_pending(current))
 			return NULL;
 		cond_resched();
-		if (maps_page(vma, memfd, index)) {
-			cursor->delta_touch = (vma->vm_start >> PAGE_SHIFT) -
-					      vma->vm_pgoff;
-			return vma;
-		}
-		if (vma->vm_pgoff > index && maps_page(vma, memfd, vma->vm_pgoff))
+		if (!maps_page(vma, memfd, max(vma->vm_pgoff, index)))
+			continue;
+		cursor->user_faults |= userfaultfd_missing(vma);
+		if (vma->vm_pgoff > index)
 			next = min(next, vma->vm_pgoff);
+		else if (!found || userfaultfd_missing(vma))
+			found = vma;
 	}
-	cursor->untouched = next;
-	return NULL;
+	if (found)
+		cursor->delta_touch = delta_of(found);
+	else
+		cursor->untouched = next;
+	return found;
 }
 
 /*
- * A read, as all that is shared appears by it. When huge pages are short, hugetlbfs
- * has SIGBUS for it; but the caller gets to know what the filesystem says.
+ * A read, as all that is shared appears by it. If userfaultfd has nothing to do with it,
+ * the filesystem can say what is wrong: it has SIGBUS for all of that.
  */
 static int touch(struct mm_struct *mm, struct vm_area_struct *vma, unsigned long addr)
 {
-	bool may_fail = is_vm_hugetlb_page(vma) && !userfaultfd_missing(vma);
-	bool unlocked = false;
+	bool user_faults = userfaultfd_missing(vma), unlocked = false;
 	int err;
 
 	err = fixup_user_fault(mm, addr, 0, &unlocked);
-	if (err == -EFAULT && may_fail)
-		return 0;
-	return err ?: 1;
+	if (err != -EFAULT)
+		return err ?: 1;
+	/* Meanwhile it may have been mapped elsewhere: that is to be looked at anew. */
+	if (unlocked)
+		return 1;
+	return user_faults ? -EFAULT : 0;
+}
+
+/*
+ * While fallocate() is at work on a file of shmem, a fault waits for it, and no signal
+ * ends that, which may take long if a stranger keeps a folio locked. The filesystem does
+ * not wait; but it knows nothing of userfaultfd.
+ */
+static bool in_fallocate(struct file *memfd)
+{
+	return !is_file_hugepages(memfd) && READ_ONCE(file_inode(memfd)->i_private);
 }
 
 /**
@@ -92,8 +131,8 @@ static int touch(struct mm_struct *mm, struct vm_area_struct *vma, unsigned long
  * Return: 1 if the page has been touched, and may be there; 0 if the caller has no
  * mapping that matters, or a huge page is not to be had by it. Errors are -EAGAIN: there
  * is such a mapping, and the cursor does not wait; -EFAULT: whoever looks after the
- * mapping has no page for it (UFFD_FEATURE_SIGBUS, UFFDIO_POISON), or the file ends
- * before; -ENOMEM, -EIO as of any fault; -EINTR.
+ * mapping has no page for it (UFFD_FEATURE_SIGBUS, UFFDIO_POISON), or does not do so for
+ * the kernel (UFFD_USER_MODE_ONLY); -ENOMEM; -EINTR.
  */
 int pin_touch(struct file *memfd, struct pin_cursor *cursor, pgoff_t index)
 {
@@ -103,6 +142,7 @@ int pin_touch(struct file *memfd, struct pin_cursor *cursor, pgoff_t index)
 
 	if (!mm)
 		return 0;
+again:
 	if (cursor->nonblock) {
 		/* Threads of the caller are no strangers, but may be in a fault. */
 		if (!mmap_read_trylock(mm))
@@ -111,9 +151,17 @@ int pin_touch(struct file *memfd, struct pin_cursor *cursor, pgoff_t index)
 		return -EINTR;
 	}
 	vma = find_mapping(mm, memfd, cursor, index);
-	if (vma)
-		ret = cursor->nonblock ? -EAGAIN :
-		      touch(mm, vma, (index + cursor->delta_touch) << PAGE_SHIFT);
+	if (vma && cursor->nonblock) {
+		ret = -EAGAIN;
+	} else if (vma && !in_fallocate(memfd)) {
+		ret = touch(mm, vma, (index + cursor->delta_touch) << PAGE_SHIFT);
+	} else if (vma && userfaultfd_missing(vma)) {
+		mmap_read_unlock(mm);
+		schedule_timeout_killable(1);
+		if (fatal_signal_pending(current))
+			return -EINTR;
+		goto again;
+	}
 	mmap_read_unlock(mm);
 	return ret;
 }

@@ -111,7 +111,9 @@ static int check_mode(struct file *memfd, unsigned int flags)
 	}
 	if ((memfd->f_mode & need) == need)
 		return 0;
-	return flags || !READ_ONCE(allow_readonly) ? -EACCES : 0;
+	if (flags & ~UDMABUF_FLAGS_NONBLOCK)
+		return -EACCES;
+	return READ_ONCE(allow_readonly) ? 0 : -EACCES;
 }
 
 /*

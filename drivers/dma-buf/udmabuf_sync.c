@@ -81,11 +81,12 @@ static bool has_writers(struct udmabuf_sync *sync)
 	struct udmabuf_writer *writer, *next;
 
 	list_for_each_entry_safe(writer, next, &sync->writers, link) {
-		if (!is_alive(writer))
-			remove_writer(writer);
+		if (is_alive(writer))
+			return true;
+		remove_writer(writer);
 		cond_resched();
 	}
-	return !list_empty(&sync->writers);
+	return false;
 }
 
 /*
@@ -97,6 +98,9 @@ static struct udmabuf_writer *find_writer(struct udmabuf_sync *sync, bool any_th
 	struct udmabuf_writer *writer, *found = NULL;
 
 	list_for_each_entry(writer, &sync->writers, link) {
+		/* Of the program that ran before there may be some yet. */
+		if (writer->exec_id != current->self_exec_id)
+			continue;
 		if (writer->thread == task_pid(current))
 			return writer;
 		if (any_thread && writer->process == task_tgid(current))
@@ -180,19 +184,13 @@ static void memory_to_views(struct udmabuf_sync *sync,
 }
 
 /*
- * Make @latest's view that of all. The CPU's caches need to be told of each device
- * that may have written, also where there is only memory to write to.
+ * Make @latest's view that of all. Those of others are not copied first: where
+ * @latest has no bounce buffer, memory is its view already, and they would be on top.
  */
 static void spread_view(struct udmabuf_sync *sync, struct udmabuf_attachment *latest)
 {
 	ktime_t time = look_at_fences(sync);
-	struct udmabuf_attachment *a;
 
-	hlist_for_each_entry(a, &sync->attachments, link) {
-		if (a->newer && a != latest)
-			view_to_memory(a);
-		cond_resched();
-	}
 	view_to_memory(latest);
 	memory_to_views(sync, latest, time);
 }
@@ -309,7 +307,12 @@ void udmabuf_sync_unmap(struct udmabuf_sync *sync, struct udmabuf_attachment *a,
 			enum dma_data_direction asked)
 {
 	mutex_lock(&sync->lock);
-	a->mapped[asked]--;
+	/* Some drivers unmap in another direction than they mapped. */
+	if (!a->mapped[asked])
+		for (asked = 0; asked < DMA_FROM_DEVICE && !a->mapped[asked];)
+			asked++;
+	if (a->mapped[asked])
+		a->mapped[asked]--;
 	if (asked == DMA_FROM_DEVICE && a->newer && !has_writers(sync))
 		spread_view(sync, a);
 	mutex_unlock(&sync->lock);
@@ -320,8 +323,11 @@ void udmabuf_sync_unmap(struct udmabuf_sync *sync, struct udmabuf_attachment *a,
  * @sync: the buffer's
  * @a: the attachment, which is not mapped any more
  *
- * If a device is known to have written, its view is brought to memory: it is the last
- * time. Otherwise what the CPU has written since is more likely to be the newest.
+ * If a device has written, as far as fences tell, and its view is the one that counts, it
+ * is brought to memory: it is the last time. Some drivers have a fence for writing also
+ * where a device has only read. So where memory was last handed over by an END without a
+ * START, as by those who show what others draw, it is left alone: what is in there since is
+ * more likely to be the newest.
  *
  * Context: may sleep; takes the dma_resv and the lock.
  */
@@ -329,8 +335,9 @@ void udmabuf_sync_detach(struct udmabuf_sync *sync, struct udmabuf_attachment *a
 {
 	dma_resv_lock(sync->resv, NULL);
 	mutex_lock(&sync->lock);
-	if (a->newer && has_write_fence_since(sync, a->synced) && !has_writers(sync))
-		spread_view(sync, latest_view(sync));
+	if (a->newer && !sync->handed_over && latest_view(sync) == a &&
+	    has_write_fence_since(sync, a->synced) && !has_writers(sync))
+		spread_view(sync, a);
 	hlist_del(&a->link);
 	mutex_unlock(&sync->lock);
 	dma_resv_unlock(sync->resv);
@@ -380,6 +387,7 @@ int udmabuf_sync_begin(struct udmabuf_sync *sync, enum dma_data_direction dir)
 		if (latest)
 			spread_view(sync, latest);
 	}
+	sync->handed_over = false;
 	if (write && !find_writer(sync, false)) {
 		list_add(&writer->link, &sync->writers);
 		writer = NULL;
@@ -411,11 +419,10 @@ int udmabuf_sync_end(struct udmabuf_sync *sync, enum dma_data_direction dir)
 		return 0;
 	if (mutex_lock_killable(&sync->lock))
 		return -EINTR;
-	if (has_writers(sync)) {
-		writer = find_writer(sync, true);
-		if (writer)
-			remove_writer(writer);
-	}
+	writer = find_writer(sync, true);
+	sync->handed_over = !writer;
+	if (writer)
+		remove_writer(writer);
 	memory_to_views(sync, NULL, look_at_fences(sync));
 	mutex_unlock(&sync->lock);
 	return 0;

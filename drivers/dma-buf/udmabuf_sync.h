@@ -22,14 +22,16 @@ struct sg_table;
  *	not hold when it maps), nothing is taken inside it
  * @attachments: list of struct udmabuf_attachment, the latest first
  * @writers: list of CPU accesses in progress that may write
+ * @handed_over: memory was last handed over by an access that had not begun
  * @resv: fences of the devices' accesses; set when there is a dma-buf
  * @make_table: makes a scatterlist for a device, or an ERR_PTR, and
  * @free_table: frees it
  */
 struct udmabuf_sync {
-	struct mutex lock; /* attachments, writers */
+	struct mutex lock; /* attachments, writers, handed_over */
 	struct hlist_head attachments;
 	struct list_head writers;
+	bool handed_over;
 	struct dma_resv *resv;
 	struct sg_table *(*make_table)(struct udmabuf_sync *sync, struct device *dev);
 	void (*free_table)(struct sg_table *sgt);
