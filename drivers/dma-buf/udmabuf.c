@@ -287,7 +287,7 @@ static struct dma_buf *udmabuf_create(unsigned int flags, u32 count,
 	ubuf = kzalloc(sizeof(*ubuf), GFP_KERNEL_ACCOUNT);
 	if (!ubuf)
 		return ERR_PTR(-ENOMEM);
-	udmabuf_sync_init(&ubuf->sync, udmabuf_make_table, udmabuf_free_table);
+	udmabuf_sync_init(&ubuf->sync, &udmabuf_tables);
 	ubuf->flags = flags;
 	ubuf->uid = current_uid();
 

@@ -23,31 +23,32 @@ struct vm_area_struct;
  * @sync: devices and CPU accesses; its lock is also taken inside the list's lock (see
  *	udmabuf_debug.c)
  * @flags: UDMABUF_FLAGS_READONLY and UDMABUF_FLAGS_UNSEALED
+ * @uid: the user that made it
  * @mounts: mounts that have to outlive the pages
  * @dmabuf: the dma-buf, and
  * @ino: its inode number
  * @link: in a list of udmabuf_debug.c, and
  * @number: its number there
- * @uid: the user that made it
+ *
+ * One byte more than 256 is 256 more that are allocated and cleared.
  */
 struct udmabuf {
 	struct memfd_pins pins;
 	struct udmabuf_sync sync;
 	unsigned int flags;
+	kuid_t uid;
 	struct pin_mount *mounts;
 	struct dma_buf *dmabuf;
 	unsigned long ino;
 	struct list_head link;
 	u64 number;
-	kuid_t uid;
 };
 
 extern unsigned int udmabuf_readonly_attach;
+extern const struct udmabuf_sync_ops udmabuf_tables;
 
 void udmabuf_free(struct udmabuf *ubuf, bool dirty);
 struct dma_buf *udmabuf_export(struct udmabuf *ubuf, char *name);
-struct sg_table *udmabuf_make_table(struct udmabuf_sync *sync, struct device *dev);
-void udmabuf_free_table(struct sg_table *sgt);
 unsigned int udmabuf_attachments(struct udmabuf *ubuf);
 int udmabuf_mmap(struct dma_buf *dmabuf, struct vm_area_struct *vma);
 void udmabuf_list_add(struct udmabuf *ubuf);

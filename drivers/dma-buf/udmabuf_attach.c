@@ -39,7 +39,7 @@ static void free_mapping(struct udmabuf_sync *sync, struct device *dev,
 			 struct sg_table *sgt, enum dma_data_direction dir)
 {
 	dma_unmap_sgtable(dev, sgt, dir, DMA_ATTR_SKIP_CPU_SYNC);
-	sync->free_table(sgt);
+	sync->ops->free_table(sgt);
 }
 
 /**
@@ -68,7 +68,7 @@ struct sg_table *udmabuf_map_device(struct udmabuf_sync *sync,
 	if (kept)
 		return kept;
 
-	sgt = sync->make_table(sync, a->dev);
+	sgt = sync->ops->make_table(sync, a->dev);
 	if (IS_ERR(sgt))
 		return sgt;
 	/*
@@ -78,7 +78,7 @@ struct sg_table *udmabuf_map_device(struct udmabuf_sync *sync,
 	dir = asked == DMA_TO_DEVICE ? DMA_TO_DEVICE : DMA_BIDIRECTIONAL;
 	err = dma_map_sgtable(a->dev, sgt, dir, DMA_ATTR_SKIP_CPU_SYNC);
 	if (err) {
-		sync->free_table(sgt);
+		sync->ops->free_table(sgt);
 		return ERR_PTR(err);
 	}
 

@@ -119,21 +119,12 @@ static long set_segments(struct scatterlist *sgl, unsigned long max,
 	return sg - sgl;
 }
 
-/**
- * udmabuf_make_table() - make a scatterlist of the pages
- * @sync: of a struct udmabuf
- * @dev: the device that is to map it
- *
+/*
  * One entry per span; only if there is something that the device cannot take as one
  * is there more. All lie in one array, which costs less than the chained ones of
- * sg_alloc_table().
- *
- * Context: may sleep.
- *
- * Return: the table, not mapped, for udmabuf_free_table(); -ENOMEM or, for a fatal
- * signal, -EINTR as an ERR_PTR.
+ * sg_alloc_table(). Returns -ENOMEM or, for a fatal signal, -EINTR as an ERR_PTR.
  */
-struct sg_table *udmabuf_make_table(struct udmabuf_sync *sync, struct device *dev)
+static struct sg_table *make_table(struct udmabuf_sync *sync, struct device *dev)
 {
 	const struct memfd_pins *pins = &container_of(sync, struct udmabuf, sync)->pins;
 	struct segment_limits limits = segment_limits(dev);
@@ -163,17 +154,17 @@ struct sg_table *udmabuf_make_table(struct udmabuf_sync *sync, struct device *de
 	return sgt;
 }
 
-/**
- * udmabuf_free_table() - free a scatterlist
- * @sgt: made by udmabuf_make_table(), not mapped
- *
- * Context: may sleep.
- */
-void udmabuf_free_table(struct sg_table *sgt)
+static void free_table(struct sg_table *sgt)
 {
 	kvfree(sgt->sgl);
 	kfree(sgt);
 }
+
+/* Of struct udmabuf */
+const struct udmabuf_sync_ops udmabuf_tables = {
+	.make_table	= make_table,
+	.free_table	= free_table,
+};
 
 /* What the importer may do. Nobody writes by way of a read-only buffer. */
 static enum dma_data_direction may_do(const struct udmabuf *ubuf,

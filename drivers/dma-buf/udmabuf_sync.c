@@ -28,7 +28,7 @@
  * @exec_id: tells the program that the process ran then from later ones
  */
 struct udmabuf_writer {
-	struct list_head link;
+	struct hlist_node link;
 	struct pid *thread;
 	struct pid *process;
 	u64 exec_id;
@@ -57,7 +57,7 @@ static void free_writer(struct udmabuf_writer *writer)
 
 static void remove_writer(struct udmabuf_writer *writer)
 {
-	list_del(&writer->link);
+	hlist_del(&writer->link);
 	free_writer(writer);
 }
 
@@ -78,9 +78,10 @@ static bool is_alive(const struct udmabuf_writer *writer)
 /* Whether somebody is writing. Those that died meanwhile are forgotten. */
 static bool has_writers(struct udmabuf_sync *sync)
 {
-	struct udmabuf_writer *writer, *next;
+	struct udmabuf_writer *writer;
+	struct hlist_node *next;
 
-	list_for_each_entry_safe(writer, next, &sync->writers, link) {
+	hlist_for_each_entry_safe(writer, next, &sync->writers, link) {
 		if (is_alive(writer))
 			return true;
 		remove_writer(writer);
@@ -97,7 +98,7 @@ static struct udmabuf_writer *find_writer(struct udmabuf_sync *sync, bool any_th
 {
 	struct udmabuf_writer *writer, *found = NULL;
 
-	list_for_each_entry(writer, &sync->writers, link) {
+	hlist_for_each_entry(writer, &sync->writers, link) {
 		/* Of the program that ran before there may be some yet. */
 		if (writer->exec_id != current->self_exec_id)
 			continue;
@@ -198,21 +199,16 @@ static void spread_view(struct udmabuf_sync *sync, struct udmabuf_attachment *la
 /**
  * udmabuf_sync_init() - prepare a buffer for CPU access
  * @sync: the buffer's
- * @make_table: makes a scatterlist for a device, which is not mapped yet
- * @free_table: frees it
+ * @ops: how to make a scatterlist
  *
  * Context: any.
  */
-void udmabuf_sync_init(struct udmabuf_sync *sync,
-		       struct sg_table *(*make_table)(struct udmabuf_sync *,
-						      struct device *),
-		       void (*free_table)(struct sg_table *))
+void udmabuf_sync_init(struct udmabuf_sync *sync, const struct udmabuf_sync_ops *ops)
 {
-	sync->make_table = make_table;
-	sync->free_table = free_table;
+	sync->ops = ops;
 	mutex_init(&sync->lock);
 	INIT_HLIST_HEAD(&sync->attachments);
-	INIT_LIST_HEAD(&sync->writers);
+	INIT_HLIST_HEAD(&sync->writers);
 }
 
 /**
@@ -223,9 +219,10 @@ void udmabuf_sync_init(struct udmabuf_sync *sync,
  */
 void udmabuf_sync_exit(struct udmabuf_sync *sync)
 {
-	struct udmabuf_writer *writer, *next;
+	struct udmabuf_writer *writer;
+	struct hlist_node *next;
 
-	list_for_each_entry_safe(writer, next, &sync->writers, link) {
+	hlist_for_each_entry_safe(writer, next, &sync->writers, link) {
 		remove_writer(writer);
 		cond_resched();
 	}
@@ -389,7 +386,7 @@ int udmabuf_sync_begin(struct udmabuf_sync *sync, enum dma_data_direction dir)
 	}
 	sync->handed_over = false;
 	if (write && !find_writer(sync, false)) {
-		list_add(&writer->link, &sync->writers);
+		hlist_add_head(&writer->link, &sync->writers);
 		writer = NULL;
 	}
 	mutex_unlock(&sync->lock);

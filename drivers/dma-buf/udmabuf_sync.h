@@ -16,6 +16,18 @@ struct dma_buf_attachment;
 struct dma_resv;
 struct sg_table;
 
+struct udmabuf_sync;
+
+/**
+ * struct udmabuf_sync_ops - how a buffer's pages become a scatterlist
+ * @make_table: makes one for a device, which is not mapped yet, or an ERR_PTR
+ * @free_table: frees it
+ */
+struct udmabuf_sync_ops {
+	struct sg_table *(*make_table)(struct udmabuf_sync *sync, struct device *dev);
+	void (*free_table)(struct sg_table *sgt);
+};
+
 /**
  * struct udmabuf_sync - who accesses a buffer
  * @lock: protects the lists and what is in them; taken inside dma_resv (which 6.1 does
@@ -24,17 +36,15 @@ struct sg_table;
  * @writers: list of CPU accesses in progress that may write
  * @handed_over: memory was last handed over by an access that had not begun
  * @resv: fences of the devices' accesses; set when there is a dma-buf
- * @make_table: makes a scatterlist for a device, or an ERR_PTR, and
- * @free_table: frees it
+ * @ops: what differs between drivers
  */
 struct udmabuf_sync {
 	struct mutex lock; /* attachments, writers, handed_over */
 	struct hlist_head attachments;
-	struct list_head writers;
+	struct hlist_head writers;
 	bool handed_over;
 	struct dma_resv *resv;
-	struct sg_table *(*make_table)(struct udmabuf_sync *sync, struct device *dev);
-	void (*free_table)(struct sg_table *sgt);
+	const struct udmabuf_sync_ops *ops;
 };
 
 /**
@@ -55,10 +65,7 @@ struct udmabuf_attachment {
 	ktime_t synced;
 };
 
-void udmabuf_sync_init(struct udmabuf_sync *sync,
-		       struct sg_table *(*make_table)(struct udmabuf_sync *,
-						      struct device *),
-		       void (*free_table)(struct sg_table *));
+void udmabuf_sync_init(struct udmabuf_sync *sync, const struct udmabuf_sync_ops *ops);
 void udmabuf_sync_exit(struct udmabuf_sync *sync);
 void udmabuf_sync_attach(struct udmabuf_sync *sync, struct udmabuf_attachment *a);
 void udmabuf_sync_detach(struct udmabuf_sync *sync, struct udmabuf_attachment *a);

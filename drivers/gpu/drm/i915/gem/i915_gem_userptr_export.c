@@ -48,6 +48,11 @@ static void free_table(struct sg_table *sgt)
 	kfree(sgt);
 }
 
+static const struct udmabuf_sync_ops userptr_tables = {
+	.make_table = make_table,
+	.free_table = free_table,
+};
+
 static int userptr_attach(struct dma_buf *dmabuf,
 			  struct dma_buf_attachment *attachment)
 {
@@ -225,7 +230,7 @@ static struct userptr_dmabuf *make_dmabuf(struct file *file, pgoff_t index,
 	buf = kzalloc(sizeof(*buf), GFP_KERNEL_ACCOUNT);
 	if (!buf)
 		return ERR_PTR(-ENOMEM);
-	udmabuf_sync_init(&buf->sync, make_table, free_table);
+	udmabuf_sync_init(&buf->sync, &userptr_tables);
 
 	buf->user = get_uid(current_user());
 	err = charge(buf->user, nr_pages);
