@@ -61,6 +61,10 @@ int create(const struct driver *driver, int memfd, size_t size);
 /* Nanoseconds: with QEMU's -icount instructions, of all CPUs together */
 uint64_t now(void);
 
+/* Of the calling thread: nanoseconds that it ran, and how often it has slept */
+uint64_t thread_time(void);
+long sleeps(void);
+
 /* Prints an object of JSON, whose members are given as for printf(). */
 __attribute__((format(printf, 1, 2)))
 void result(const char *fmt, ...);

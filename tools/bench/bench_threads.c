@@ -11,8 +11,6 @@
 #include <err.h>
 #include <pthread.h>
 #include <stdlib.h>
-#include <sys/resource.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "bench_helper.h"
@@ -30,22 +28,6 @@ struct thread {
 	long sleeps;
 };
 
-static uint64_t cpu_time(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_THREAD_CPUTIME_ID, &ts);
-	return ts.tv_sec * 1000000000ULL + ts.tv_nsec;
-}
-
-static long sleeps(void)
-{
-	struct rusage usage;
-
-	getrusage(RUSAGE_THREAD, &usage);
-	return usage.ru_nvcsw;
-}
-
 static void *run(void *arg)
 {
 	struct thread *t = arg;
@@ -55,9 +37,9 @@ static void *run(void *arg)
 	pthread_barrier_wait(t->start);
 	before = sleeps();
 	for (int i = 0; i < LOOPS; i++) {
-		start = cpu_time();
+		start = thread_time();
 		close(create(t->driver, t->memfd, SIZE));
-		t->ns[i] = cpu_time() - start;
+		t->ns[i] = thread_time() - start;
 	}
 	t->sleeps = sleeps() - before;
 	return NULL;
