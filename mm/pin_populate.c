@@ -38,23 +38,24 @@ static int zero_fallocated(struct folio *folio, struct file *memfd,
 }
 
 /*
- * Read page @index from swap, or fill the hole that there is. Returns the folio with a
- * reference, or an ERR_PTR: -ENOENT if it has been touched and is to be looked for.
+ * Read page @index from swap, where it is @swapped, or fill the hole that there is. Returns
+ * the folio with a reference, or an ERR_PTR.
  */
 static struct folio *shmem_bring_in(struct file *memfd, struct pin_cursor *cursor,
-				    pgoff_t index)
+				    pgoff_t index, bool swapped)
 {
 	struct address_space *mapping = memfd->f_mapping;
 	struct page *page;
 	int ret;
 
-	if (cursor->nonblock && xa_load(&mapping->i_pages, index))
+	if (cursor->nonblock && swapped)
 		return ERR_PTR(-EAGAIN);
-	/* What is in swap is no hole. */
-	if (index >= cursor->untouched && !xa_load(&mapping->i_pages, index)) {
+	if (index >= cursor->untouched && !swapped) {
 		ret = pin_touch(memfd, cursor, index);
+		if (ret < 0)
+			return ERR_PTR(ret);
 		if (ret)
-			return ERR_PTR(ret < 0 ? ret : -ENOENT);
+			return filemap_get_folio(mapping, index);
 	}
 	page = shmem_read_mapping_page_gfp(mapping, index,
 					   mapping_gfp_mask(mapping));
@@ -71,21 +72,22 @@ static int shmem_populate(struct file *memfd, struct pin_cursor *cursor,
 	pgoff_t index = cursor->index;
 	struct folio *folio;
 	unsigned int i;
+	void *entry;
 	int err = 0;
 
 	for (i = 0; i < PIN_SLOW_BATCH && index <= *last && !err; i++) {
 		if (fatal_signal_pending(current))
 			return -EINTR;
 		cond_resched();
-		folio = filemap_get_folio(memfd->f_mapping, index);
+		/* In most cases there is nothing, and this is the quickest look. */
+		entry = xa_load(&memfd->f_mapping->i_pages, index);
+		if (!entry || xa_is_value(entry))
+			folio = shmem_bring_in(memfd, cursor, index, entry);
+		else
+			folio = filemap_get_folio(memfd->f_mapping, index);
 		if (IS_ERR(folio)) {
-			folio = shmem_bring_in(memfd, cursor, index);
-			if (folio == ERR_PTR(-ENOENT))
-				folio = filemap_get_folio(memfd->f_mapping, index);
-			if (IS_ERR(folio)) {
-				err = PTR_ERR(folio);
-				break;
-			}
+			err = PTR_ERR(folio);
+			break;
 		}
 		if (folio_contain_hwpoisoned_page(folio))
 			err = -EIO;
