@@ -59,6 +59,13 @@
  * SUBTEST: touch-userfaultfd-kill-%s
  * Description: Who waits for it can be killed; it can come afterwards: %arg[1]
  *
+ * SUBTEST: touch-userfaultfd-alias-%s
+ * Description: So it is where the file is mapped a second time, as handlers do: %arg[1]
+ *
+ * SUBTEST: touch-side-by-side-%s
+ * Description: Two mappings that have a part of the file in common, one behind the
+ *              other: %arg[1]
+ *
  * SUBTEST: touch-policy-%s
  * Description: The pages come from the node that mbind() names: %arg[1]
  *

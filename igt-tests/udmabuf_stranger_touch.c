@@ -70,16 +70,23 @@ static int arrive(int uffd, char *mem, size_t offset, void *data)
 	return uffd_arrive(uffd, mem + offset, data, unit());
 }
 
-/* Half of the file is there, and the other half comes when it is asked for. */
-static void test_userfaultfd(int dev)
+/*
+ * Half of the file is there, and the other half comes when it is asked for. @alias: the
+ * file is mapped at a lower address, too, of which userfaultfd knows nothing.
+ */
+static void check_userfaultfd(int dev, bool alias)
 {
 	struct request request = { .dev = dev, .memfd = sealed_memfd(current->backing, SIZE) };
-	char *mem = map_fd(request.memfd, SIZE), *asked;
+	char *area = reserve(2 * SIZE), *mem, *asked;
 	void *data = anon(unit()), *buf;
-	int uffd = make_stall(mem, SIZE);
 	pthread_t thread;
+	int uffd;
 
 	require_pinnable(current->backing);
+	mem = map_fd_at(area + SIZE, request.memfd, SIZE);
+	if (alias)
+		madvise(map_fd_at(area, request.memfd, SIZE), SIZE, MADV_HUGEPAGE);
+	uffd = make_stall(mem, SIZE);
 	for (size_t offset = 0; offset < SIZE / 2; offset += unit())
 		igt_assert_eq(arrive(uffd, mem, offset, data), 0);
 	igt_assert_eq(pthread_create(&thread, NULL, create_thread, &request), 0);
@@ -97,8 +104,39 @@ static void test_userfaultfd(int dev)
 	close(request.dmabuf);
 	close(uffd);
 	unmap(data, unit());
-	unmap(mem, SIZE);
+	unmap(area, 2 * SIZE);
 	close(request.memfd);
+}
+
+static void test_userfaultfd(int dev)
+{
+	check_userfaultfd(dev, false);
+}
+
+static void test_userfaultfd_alias(int dev)
+{
+	check_userfaultfd(dev, true);
+}
+
+/*
+ * Two mappings side by side have a part of the file in common, which in the second one
+ * lies where the first one would have the next part.
+ */
+static void test_side_by_side(int dev)
+{
+	int memfd = sealed_memfd(current->backing, SIZE);
+	char *area = reserve(SIZE), *mem;
+
+	require_pinnable(current->backing);
+	mem = mmap(area, SIZE / 2, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, memfd, 0);
+	igt_assert(mem != MAP_FAILED);
+	mem = mmap(area + SIZE / 2, SIZE / 2, PROT_READ | PROT_WRITE,
+		   MAP_SHARED | MAP_FIXED, memfd, SIZE / 4);
+	igt_assert(mem != MAP_FAILED);
+	madvise(area, SIZE, MADV_HUGEPAGE);
+	igt_assert_eq(create_in_time(dev, 0, memfd, SIZE / 4 * 3), 0);
+	unmap(area, SIZE);
+	close(memfd);
 }
 
 /* The child has a mapping of its own, and tells its parent's process nothing else. */
@@ -326,6 +364,10 @@ void udmabuf_stranger_touch_subtests(int dev)
 			udmabuf_test(test_userfaultfd, dev);
 		igt_subtest_f("touch-userfaultfd-kill-%s", current->name)
 			udmabuf_test(test_userfaultfd_kill, dev);
+		igt_subtest_f("touch-userfaultfd-alias-%s", current->name)
+			udmabuf_test(test_userfaultfd_alias, dev);
+		igt_subtest_f("touch-side-by-side-%s", current->name)
+			udmabuf_test(test_side_by_side, dev);
 		igt_subtest_f("touch-policy-%s", current->name)
 			udmabuf_test(test_policy, dev);
 	}
