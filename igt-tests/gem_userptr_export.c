@@ -6,9 +6,9 @@
 #include <fcntl.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/resource.h>
 #include <unistd.h>
 
+#include "charge_helper.h"
 #include "gem_userptr.h"
 #include "igt.h"
 
@@ -187,23 +187,22 @@ static void test_object_stays(int i915)
 /* Pins that are there for as long as the user likes are limited. */
 static void test_limit(int i915)
 {
-	int memfd = sealed_memfd(SHMEM, pages(NPAGES));
-	void *mem = map_fd(memfd, pages(NPAGES));
+	int memfd = sealed_memfd(SHMEM, MIB(2));
+	void *mem = map_fd(memfd, MIB(2));
 
+	set(USER_LIMIT, "%d", 1);
 	igt_fork(child, 1) {
-		struct rlimit limit = { pages(NPAGES - 1), pages(NPAGES) };
-		uint32_t handle = userptr(i915, mem, pages(NPAGES));
+		uint32_t handle = userptr(i915, mem, MIB(2));
 
-		igt_assert_eq(setrlimit(RLIMIT_MEMLOCK, &limit), 0);
 		igt_assert_eq(setresuid(65534, 65534, -1), 0);
 		igt_assert_eq(__export_object(i915, handle), -ENOMEM);
-		limit.rlim_cur = limit.rlim_max;
-		igt_assert_eq(setrlimit(RLIMIT_MEMLOCK, &limit), 0);
+		gem_close(i915, handle);
+		handle = userptr(i915, mem, pages(1));
 		close(export_object(i915, handle));
 		gem_close(i915, handle);
 	}
 	igt_waitchildren();
-	unmap(mem, pages(NPAGES));
+	unmap(mem, MIB(2));
 	close(memfd);
 }
 

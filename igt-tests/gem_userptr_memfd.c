@@ -99,7 +99,7 @@
  * Description: The object follows its mapping after the export, the dma-buf does not
  *
  * SUBTEST: export-limit
- * Description: RLIMIT_MEMLOCK counts
+ * Description: ENOMEM for more than user_limit_mb
  */
 #include <unistd.h>
 

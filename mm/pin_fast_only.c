@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * pin_user_pages_fast_only(), made of get_user_pages_fast_only(), which takes
- * references only. Needs nothing of memfd_pin.ko: a driver can compile it in.
+ * references only.
  */
 #include <linux/debugfs.h>
 #include <linux/mm.h>

@@ -51,6 +51,12 @@ static int grow_list(struct memfd_pins *pins)
 	return 0;
 }
 
+/* While the list grows, what is in it may change. */
+static struct memfd_span *get_span(struct memfd_pins *pins, unsigned long i)
+{
+	return (struct memfd_span *)memfd_pins_span(pins, i);
+}
+
 /* Spans that a chunk has room for at least: a kmalloc() of 128 bytes. */
 #define MIN_CHUNK	8UL
 
@@ -94,7 +100,7 @@ static int find_room(struct memfd_pins *pins, struct pin_cursor *cursor)
 	if (i == pins->max_spans &&
 	    add_room(pins, cursor->index + cursor->delta))
 		return -ENOMEM;
-	cursor->room = (struct memfd_span *)memfd_pins_span(pins, i);
+	cursor->room = get_span(pins, i);
 	cursor->end = cursor->room + min(pins->max_spans - i,
 					 MEMFD_SPANS_PER_CHUNK -
 					 i % MEMFD_SPANS_PER_CHUNK);
@@ -139,11 +145,11 @@ EXPORT_SYMBOL_GPL(memfd_pins_charge);
 
 /**
  * memfd_pin_range() - append a pinned range of a memfd to a buffer
- * @pins: the buffer, charged by memfd_pins_charge()
+ * @pins: the buffer, charged by memfd_pins_charge(), unless MEMFD_PIN_UNCHARGED
  * @memfd: a file on shmem or hugetlbfs
  * @start: byte offset of the start of the range in the file
  * @end: byte offset of its last byte
- * @flags: 0 or MEMFD_PIN_NONBLOCK
+ * @flags: MEMFD_PIN_NONBLOCK, MEMFD_PIN_UNCHARGED
  *
  * Pins every folio behind the pages that the range touches, once and
  * long-term (FOLL_PIN, out of ZONE_MOVABLE and CMA), and appends the pages to
@@ -172,7 +178,8 @@ EXPORT_SYMBOL_GPL(memfd_pins_charge);
  * Return: 0, or an error, with the same pages in the buffer as before; it is
  * to be released in both cases:
  * * -EINVAL: @memfd is not on shmem or hugetlbfs, the range is empty, negative
- *   or ends past i_size, or the buffer would have more pages than are charged
+ *   or ends past i_size, or the buffer would have more pages than are charged, or
+ *   than U32_MAX
  * * -ENOMEM: no memory, no huge page, a folio could not be migrated out of
  *   movable memory (eleven tries, with pauses of 55 timer ticks in all), or it is
  *   pinned too many times
@@ -197,6 +204,7 @@ int memfd_pin_range(struct memfd_pins *pins, struct file *memfd,
 		.nonblock = flags & MEMFD_PIN_NONBLOCK,
 	};
 	struct memfd_span *room;
+	unsigned long max_pages;
 	struct inode *inode;
 	int err = 0;
 
@@ -205,7 +213,8 @@ int memfd_pin_range(struct memfd_pins *pins, struct file *memfd,
 	inode = file_inode(memfd);
 	if (start < 0 || start > end || end >= i_size_read(inode))
 		return -EINVAL;
-	if (cursor.last - cursor.index >= pins->charge.nr_pages - pins->nr_pages)
+	max_pages = flags & MEMFD_PIN_UNCHARGED ? U32_MAX : pins->charge.nr_pages;
+	if (cursor.last - cursor.index >= max_pages - pins->nr_pages)
 		return -EINVAL;
 
 	cursor.delta = pins->nr_pages - cursor.index;
@@ -234,6 +243,65 @@ int memfd_pin_range(struct memfd_pins *pins, struct file *memfd,
 EXPORT_SYMBOL_GPL(memfd_pin_range);
 
 /**
+ * memfd_pins_add_pages() - append pages that the caller has pinned
+ * @pins: the buffer, zero initialised, with pages of this function only
+ * @pages: the pages, in their order in the buffer
+ * @nr: how many
+ *
+ * It is only the list of pages that the buffer is used for: nothing is charged, and the
+ * caller unpins them, before memfd_pins_forget().
+ *
+ * Context: may sleep and allocate.
+ *
+ * Return: how many were appended. If there is no memory they are fewer than @nr.
+ */
+unsigned int memfd_pins_add_pages(struct memfd_pins *pins, struct page **pages,
+				  unsigned int nr)
+{
+	struct memfd_span *last = NULL;
+	unsigned long pfn;
+	unsigned int i;
+
+	if (pins->nr_spans)
+		last = get_span(pins, pins->nr_spans - 1);
+	for (i = 0; i < nr && pins->nr_pages < U32_MAX; i++, pins->nr_pages++) {
+		pfn = page_to_pfn(pages[i]);
+		if (last && pfn == last->pfn + last->nr) {
+			last->nr++;
+			continue;
+		}
+		if (pins->nr_spans == pins->max_spans &&
+		    add_room(pins, pins->nr_pages))
+			break;
+		last = get_span(pins, pins->nr_spans++);
+		last->pfn = pfn;
+		last->index = pins->nr_pages;
+		last->nr = 1;
+	}
+	return i;
+}
+EXPORT_SYMBOL_GPL(memfd_pins_add_pages);
+
+/**
+ * memfd_pins_forget() - free a buffer whose pages are not pinned any more
+ * @pins: the buffer; it is empty afterwards. Nothing is charged for it
+ *
+ * Context: may sleep.
+ */
+void memfd_pins_forget(struct memfd_pins *pins)
+{
+	unsigned long i;
+
+	for (i = 0; i < pins->max_chunks; i++) {
+		kfree(pins->chunks[i]);
+		cond_resched();
+	}
+	kvfree(pins->chunks);
+	memset(pins, 0, sizeof(*pins));
+}
+EXPORT_SYMBOL_GPL(memfd_pins_forget);
+
+/**
  * memfd_pins_release() - unpin all of a buffer, and give back its charge
  * @pins: the buffer; it is empty afterwards
  * @dirty: whether anybody may have written to it; without the mark, reclaim
@@ -243,19 +311,12 @@ EXPORT_SYMBOL_GPL(memfd_pin_range);
  */
 void memfd_pins_release(struct memfd_pins *pins, bool dirty)
 {
-	unsigned long i;
-
 	if (pins->nr_pages)
 		trace_memfd_unpin(pins->dev, pins->ino, pins->nr_pages,
 				  pins->charge.nr_folios, dirty);
 	unpin_spans(pins, 0, dirty);
 	pin_uncharge(&pins->charge);
-	for (i = 0; i < pins->max_chunks; i++) {
-		kfree(pins->chunks[i]);
-		cond_resched();
-	}
-	kvfree(pins->chunks);
-	memset(pins, 0, sizeof(*pins));
+	memfd_pins_forget(pins);
 }
 EXPORT_SYMBOL_GPL(memfd_pins_release);
 

@@ -15,6 +15,7 @@
 struct dentry;
 struct dma_buf;
 struct pin_mount;
+struct udmabuf_create_item;
 struct vm_area_struct;
 
 /**
@@ -45,10 +46,18 @@ struct udmabuf {
 };
 
 extern unsigned int udmabuf_readonly_attach;
-extern const struct udmabuf_sync_ops udmabuf_tables;
 
+unsigned long udmabuf_size_limit(void);
+struct dma_buf *udmabuf_create(unsigned int flags, u32 count,
+			       const struct udmabuf_create_item *list);
 void udmabuf_free(struct udmabuf *ubuf, bool dirty);
-struct dma_buf *udmabuf_export(struct udmabuf *ubuf, char *name);
+struct dma_buf *udmabuf_export(struct udmabuf *ubuf, char *name, int file_flags);
+int udmabuf_attach(struct dma_buf *dmabuf, struct dma_buf_attachment *attachment);
+struct sg_table *udmabuf_map(struct dma_buf_attachment *attachment,
+			     enum dma_data_direction asked);
+void udmabuf_unmap(struct dma_buf_attachment *attachment, struct sg_table *sgt,
+		   enum dma_data_direction asked);
+void udmabuf_detach(struct dma_buf *dmabuf, struct dma_buf_attachment *attachment);
 unsigned int udmabuf_attachments(struct udmabuf *ubuf);
 int udmabuf_mmap(struct dma_buf *dmabuf, struct vm_area_struct *vma);
 void udmabuf_list_add(struct udmabuf *ubuf);

@@ -2,73 +2,104 @@
 /*
  * udmabuf - dma-bufs made of memfd memory
  *
- * Devices attach to a buffer and map it. i915 is compiled with this and
- * udmabuf_sync.c as well, for its own exports of such memory: they need nothing of the
- * driver but what makes a scatterlist.
+ * Devices attach to a buffer and map it. A mapping of an attachment is kept for the next
+ * ones in the same direction, until it is detached.
  */
 #include <linux/dma-buf.h>
 #include <linux/dma-mapping.h>
 #include <linux/err.h>
+#include <linux/iommu.h>
+#include <linux/memfd_pin.h>
 #include <linux/slab.h>
+#include <uapi/linux/udmabuf_ext.h>
 
-#include "udmabuf_sync.h"
+#include "udmabuf.h"
+
+/* Whether a device is kept from writing to what is mapped DMA_TO_DEVICE for it. */
+static bool cannot_write(struct device *dev)
+{
+	struct iommu_domain *domain = iommu_get_domain_for_dev(dev);
+
+	return domain && iommu_is_dma_domain(domain);
+}
+
+static bool may_attach(const struct udmabuf *ubuf, struct device *dev)
+{
+	if (!(ubuf->flags & UDMABUF_FLAGS_READONLY))
+		return true;
+	switch (READ_ONCE(udmabuf_readonly_attach)) {
+	case UDMABUF_ATTACH_NEVER:
+		return false;
+	case UDMABUF_ATTACH_ALWAYS:
+		return true;
+	default:
+		return cannot_write(dev);
+	}
+}
 
 /**
- * udmabuf_attach_device() - attach a device
- * @sync: the buffer's
+ * udmabuf_attach() - attach a device
+ * @dmabuf: the dma-buf, one of ours
  * @attachment: the core's, which has the device
  *
  * Context: may sleep; takes the buffer's lock.
  *
- * Return: 0 or -ENOMEM.
+ * Return: 0; -EPERM for a device that might write to a read-only buffer; -ENOMEM.
  */
-int udmabuf_attach_device(struct udmabuf_sync *sync,
-			  struct dma_buf_attachment *attachment)
+int udmabuf_attach(struct dma_buf *dmabuf, struct dma_buf_attachment *attachment)
 {
-	struct udmabuf_attachment *a = kzalloc(sizeof(*a), GFP_KERNEL_ACCOUNT);
+	struct udmabuf *ubuf = dmabuf->priv;
+	struct udmabuf_attachment *a;
 
+	if (!may_attach(ubuf, attachment->dev))
+		return -EPERM;
+	a = kzalloc(sizeof(*a), GFP_KERNEL_ACCOUNT);
 	if (!a)
 		return -ENOMEM;
 	a->dev = attachment->dev;
 	attachment->priv = a;
-	udmabuf_sync_attach(sync, a);
+	udmabuf_sync_attach(&ubuf->sync, a);
 	return 0;
 }
 
-static void free_mapping(struct udmabuf_sync *sync, struct device *dev,
-			 struct sg_table *sgt, enum dma_data_direction dir)
+/* What the importer may do. Nobody writes by way of a read-only buffer. */
+static enum dma_data_direction may_do(const struct udmabuf *ubuf,
+				      enum dma_data_direction asked)
+{
+	return ubuf->flags & UDMABUF_FLAGS_READONLY ? DMA_TO_DEVICE : asked;
+}
+
+static void free_mapping(struct device *dev, struct sg_table *sgt,
+			 enum dma_data_direction dir)
 {
 	dma_unmap_sgtable(dev, sgt, dir, DMA_ATTR_SKIP_CPU_SYNC);
-	sync->ops->free_table(sgt);
+	memfd_pins_free_sgt(sgt);
 }
 
 /**
- * udmabuf_map_device() - map the buffer for a device
- * @sync: the buffer's
+ * udmabuf_map() - map the buffer for a device
  * @attachment: of the device
  * @asked: the direction that the importer has asked for
- *
- * A mapping of an attachment is kept for the next ones in the same direction, until
- * it is detached.
  *
  * Context: may sleep; takes the buffer's lock.
  *
  * Return: the mapping, or an ERR_PTR of making the scatterlist or mapping it.
  */
-struct sg_table *udmabuf_map_device(struct udmabuf_sync *sync,
-				    struct dma_buf_attachment *attachment,
-				    enum dma_data_direction asked)
+struct sg_table *udmabuf_map(struct dma_buf_attachment *attachment,
+			     enum dma_data_direction asked)
 {
+	struct udmabuf *ubuf = attachment->dmabuf->priv;
 	struct udmabuf_attachment *a = attachment->priv;
 	struct sg_table *sgt, *kept;
 	enum dma_data_direction dir;
 	int err;
 
-	kept = udmabuf_sync_map(sync, a, asked, NULL);
+	asked = may_do(ubuf, asked);
+	kept = udmabuf_sync_map(&ubuf->sync, a, asked, NULL);
 	if (kept)
 		return kept;
 
-	sgt = sync->ops->make_table(sync, a->dev);
+	sgt = memfd_pins_sgt(&ubuf->pins, a->dev, SIZE_MAX);
 	if (IS_ERR(sgt))
 		return sgt;
 	/*
@@ -78,48 +109,69 @@ struct sg_table *udmabuf_map_device(struct udmabuf_sync *sync,
 	dir = asked == DMA_TO_DEVICE ? DMA_TO_DEVICE : DMA_BIDIRECTIONAL;
 	err = dma_map_sgtable(a->dev, sgt, dir, DMA_ATTR_SKIP_CPU_SYNC);
 	if (err) {
-		sync->ops->free_table(sgt);
+		memfd_pins_free_sgt(sgt);
 		return ERR_PTR(err);
 	}
 
-	kept = udmabuf_sync_map(sync, a, asked, sgt);
+	kept = udmabuf_sync_map(&ubuf->sync, a, asked, sgt);
 	/* Two at once: only 6.1 lets them. */
 	if (kept != sgt)
-		free_mapping(sync, a->dev, sgt, dir);
+		free_mapping(a->dev, sgt, dir);
 	return kept;
 }
 
 /**
- * udmabuf_unmap_device() - unmap the buffer
- * @sync: the buffer's
+ * udmabuf_unmap() - unmap the buffer
  * @attachment: of the device
+ * @sgt: the mapping, which is kept
  * @asked: the direction that the importer has asked for
  *
  * Context: may sleep; takes the buffer's lock.
  */
-void udmabuf_unmap_device(struct udmabuf_sync *sync,
-			  struct dma_buf_attachment *attachment,
-			  enum dma_data_direction asked)
+void udmabuf_unmap(struct dma_buf_attachment *attachment, struct sg_table *sgt,
+		   enum dma_data_direction asked)
 {
-	udmabuf_sync_unmap(sync, attachment->priv, asked);
+	struct udmabuf *ubuf = attachment->dmabuf->priv;
+
+	udmabuf_sync_unmap(&ubuf->sync, attachment->priv, may_do(ubuf, asked));
 }
 
 /**
- * udmabuf_detach_device() - detach a device
- * @sync: the buffer's
+ * udmabuf_detach() - detach a device
+ * @dmabuf: the dma-buf, one of ours
  * @attachment: of the device, which has not mapped it any more
  *
  * Context: may sleep; takes the dma_resv and the buffer's lock.
  */
-void udmabuf_detach_device(struct udmabuf_sync *sync,
-			   struct dma_buf_attachment *attachment)
+void udmabuf_detach(struct dma_buf *dmabuf, struct dma_buf_attachment *attachment)
 {
 	struct udmabuf_attachment *a = attachment->priv;
+	struct udmabuf *ubuf = dmabuf->priv;
 	unsigned int dir;
 
-	udmabuf_sync_detach(sync, a);
+	udmabuf_sync_detach(&ubuf->sync, a);
 	for (dir = 0; dir < ARRAY_SIZE(a->sgts); dir++)
 		if (a->sgts[dir])
-			free_mapping(sync, a->dev, a->sgts[dir], dir);
+			free_mapping(a->dev, a->sgts[dir], dir);
 	kfree(a);
+}
+
+/**
+ * udmabuf_attachments() - how many devices are attached
+ * @ubuf: the buffer
+ *
+ * Context: may sleep.
+ *
+ * Return: their number.
+ */
+unsigned int udmabuf_attachments(struct udmabuf *ubuf)
+{
+	struct udmabuf_attachment *a;
+	unsigned int nr = 0;
+
+	mutex_lock(&ubuf->sync.lock);
+	hlist_for_each_entry(a, &ubuf->sync.attachments, link)
+		nr++;
+	mutex_unlock(&ubuf->sync.lock);
+	return nr;
 }

@@ -199,13 +199,11 @@ static void spread_view(struct udmabuf_sync *sync, struct udmabuf_attachment *la
 /**
  * udmabuf_sync_init() - prepare a buffer for CPU access
  * @sync: the buffer's
- * @ops: how to make a scatterlist
  *
  * Context: any.
  */
-void udmabuf_sync_init(struct udmabuf_sync *sync, const struct udmabuf_sync_ops *ops)
+void udmabuf_sync_init(struct udmabuf_sync *sync)
 {
-	sync->ops = ops;
 	mutex_init(&sync->lock);
 	INIT_HLIST_HEAD(&sync->attachments);
 	INIT_HLIST_HEAD(&sync->writers);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * Devices that use a buffer, and CPU access to it: what udmabuf and i915 share.
+ * Devices that use a buffer, and CPU access to it: see udmabuf_sync.c.
  */
 #ifndef _UDMABUF_SYNC_H
 #define _UDMABUF_SYNC_H
@@ -12,21 +12,8 @@
 #include <linux/types.h>
 
 struct device;
-struct dma_buf_attachment;
 struct dma_resv;
 struct sg_table;
-
-struct udmabuf_sync;
-
-/**
- * struct udmabuf_sync_ops - how a buffer's pages become a scatterlist
- * @make_table: makes one for a device, which is not mapped yet, or an ERR_PTR
- * @free_table: frees it
- */
-struct udmabuf_sync_ops {
-	struct sg_table *(*make_table)(struct udmabuf_sync *sync, struct device *dev);
-	void (*free_table)(struct sg_table *sgt);
-};
 
 /**
  * struct udmabuf_sync - who accesses a buffer
@@ -36,7 +23,6 @@ struct udmabuf_sync_ops {
  * @writers: list of CPU accesses in progress that may write
  * @handed_over: memory was last handed over by an access that had not begun
  * @resv: fences of the devices' accesses; set when there is a dma-buf
- * @ops: what differs between drivers
  */
 struct udmabuf_sync {
 	struct mutex lock; /* attachments, writers, handed_over */
@@ -44,7 +30,6 @@ struct udmabuf_sync {
 	struct hlist_head writers;
 	bool handed_over;
 	struct dma_resv *resv;
-	const struct udmabuf_sync_ops *ops;
 };
 
 /**
@@ -65,7 +50,7 @@ struct udmabuf_attachment {
 	ktime_t synced;
 };
 
-void udmabuf_sync_init(struct udmabuf_sync *sync, const struct udmabuf_sync_ops *ops);
+void udmabuf_sync_init(struct udmabuf_sync *sync);
 void udmabuf_sync_exit(struct udmabuf_sync *sync);
 void udmabuf_sync_attach(struct udmabuf_sync *sync, struct udmabuf_attachment *a);
 void udmabuf_sync_detach(struct udmabuf_sync *sync, struct udmabuf_attachment *a);
@@ -77,16 +62,5 @@ void udmabuf_sync_unmap(struct udmabuf_sync *sync, struct udmabuf_attachment *a,
 			enum dma_data_direction asked);
 int udmabuf_sync_begin(struct udmabuf_sync *sync, enum dma_data_direction dir);
 int udmabuf_sync_end(struct udmabuf_sync *sync, enum dma_data_direction dir);
-
-int udmabuf_attach_device(struct udmabuf_sync *sync,
-			  struct dma_buf_attachment *attachment);
-struct sg_table *udmabuf_map_device(struct udmabuf_sync *sync,
-				    struct dma_buf_attachment *attachment,
-				    enum dma_data_direction asked);
-void udmabuf_unmap_device(struct udmabuf_sync *sync,
-			  struct dma_buf_attachment *attachment,
-			  enum dma_data_direction asked);
-void udmabuf_detach_device(struct udmabuf_sync *sync,
-			   struct dma_buf_attachment *attachment);
 
 #endif /* _UDMABUF_SYNC_H */

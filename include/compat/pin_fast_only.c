@@ -8,6 +8,8 @@
 #ifdef PINFOLD_HAS_PIN_FAST_ONLY
 #include "../../mm/pin_fast_only.c"
 EXPORT_SYMBOL_GPL(pin_user_pages_fast_only);
+/* For tests */
+EXPORT_SYMBOL_GPL(pin_fast_only_interval);
 #else
 /* The kernel's own cannot be made to fail. */
 void pin_fast_only_debugfs(struct dentry *parent)

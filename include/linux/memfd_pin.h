@@ -10,7 +10,9 @@
 #include <linux/pin_account.h>
 #include <linux/types.h>
 
+struct device;
 struct file;
+struct sg_table;
 
 /**
  * struct memfd_span - physically contiguous pages at consecutive indices
@@ -60,6 +62,8 @@ struct memfd_pins {
 
 /* Of memfd_pin_range(): fail with -EAGAIN rather than to wait for anybody */
 #define MEMFD_PIN_NONBLOCK	BIT(0)
+/* Of memfd_pin_range(): memory reclaim can have the pages, so nobody is charged for them */
+#define MEMFD_PIN_UNCHARGED	BIT(1)
 
 int memfd_pins_charge(struct memfd_pins *pins, const char *driver,
 		      unsigned long nr_pages);
@@ -69,6 +73,12 @@ void memfd_pins_release(struct memfd_pins *pins, bool dirty);
 unsigned long memfd_pins_find(const struct memfd_pins *pins,
 			      unsigned long index);
 int memfd_pin_get_seals(struct file *memfd);
+unsigned int memfd_pins_add_pages(struct memfd_pins *pins, struct page **pages,
+				  unsigned int nr);
+void memfd_pins_forget(struct memfd_pins *pins);
+struct sg_table *memfd_pins_sgt(const struct memfd_pins *pins, struct device *dev,
+				size_t max_segment);
+void memfd_pins_free_sgt(struct sg_table *sgt);
 
 /**
  * memfd_pins_span() - a span by its number

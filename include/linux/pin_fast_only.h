@@ -1,10 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
  * pin_user_pages_fast_only() for kernels since 6.3, which have it no more.
- *
- * A module gets it from memfd_pin.ko. A driver that is built in a kernel tree
- * cannot: it compiles mm/pin_fast_only.c into itself, and calls
- * pin_fast_only_debugfs() for the switch.
  */
 #ifndef _LINUX_PIN_FAST_ONLY_H
 #define _LINUX_PIN_FAST_ONLY_H

@@ -12,8 +12,8 @@
  * folios of the file are pinned. All other memory is pinned page by page, as the
  * page tables have it.
  *
- * Lock order: mmap_lock and the inode lock are taken before the object's lock, and
- * never inside it.
+ * Lock order: mmap_lock, and all that pinning may wait for, come before the object's
+ * lock, and are never taken inside it.
  */
 #include <linux/file.h>
 #include <linux/mmu_notifier.h>
@@ -39,12 +39,6 @@ static const struct mmu_interval_notifier_ops userptr_notifier_ops = {
 	.invalidate = userptr_invalidate,
 };
 
-static void free_sgt(struct sg_table *sgt)
-{
-	sg_free_table(sgt);
-	kfree(sgt);
-}
-
 /*
  * Pages come with a submission, and go with put_pages(). Where memory reclaim has
  * taken them in between, -EAGAIN has the submission begin once more.
@@ -61,13 +55,13 @@ static int userptr_get_pages(struct drm_i915_gem_object *obj)
 		return -EAGAIN;
 
 	for (;;) {
-		sgt = userptr_pins_sgt(pins, dev, max_segment);
+		sgt = memfd_pins_sgt(&pins->pages, dev, max_segment);
 		if (IS_ERR(sgt))
 			return PTR_ERR(sgt);
 		err = i915_gem_gtt_prepare_pages(obj, sgt);
 		if (!err)
 			break;
-		free_sgt(sgt);
+		memfd_pins_free_sgt(sgt);
 		if (max_segment == PAGE_SIZE)
 			return err;
 		/* The IOMMU may have room in small pieces only. */
@@ -95,7 +89,7 @@ static void userptr_put_pages(struct drm_i915_gem_object *obj,
 
 	__i915_gem_object_release_shmem(obj, sgt, true);
 	i915_gem_gtt_finish_pages(obj, sgt);
-	free_sgt(sgt);
+	memfd_pins_free_sgt(sgt);
 	obj->mm.dirty = false;
 	userptr_pins_free_nowait(pins, dirty);
 }
@@ -294,7 +288,7 @@ int i915_gem_object_userptr_validate(struct drm_i915_gem_object *obj)
 
 static void userptr_release(struct drm_i915_gem_object *obj)
 {
-	GEM_WARN_ON(obj->userptr.pins);
+	GEM_WARN_ON(obj->userptr.pins || obj->userptr.dmabuf);
 	if (!obj->userptr.notifier.mm)
 		return;
 	mmu_interval_notifier_remove(&obj->userptr.notifier);

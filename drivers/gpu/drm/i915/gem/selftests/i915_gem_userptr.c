@@ -165,9 +165,33 @@ static bool is_dirty(struct file *file, pgoff_t index)
 	return folio_test_dirty(page_folio(pfn_to_page(file_pfn(file, index))));
 }
 
+/* Let an object go that the GPU may have written to, while somebody has a folio locked. */
+static bool is_dirty_after(struct igt_userptr *mem, bool later)
+{
+	struct drm_i915_private *i915 = to_i915(mem->obj->base.dev);
+	struct folio *folio;
+	bool good;
+
+	if (!ok(!igt_userptr_submit(mem->obj)) || !ok(by_folio(mem->obj) == !later))
+		return false;
+	folio = filemap_lock_folio(mem->file->f_mapping, 7);
+	/* A fault has made it dirty, but may have been long ago. */
+	folio_clear_dirty(folio);
+	mem->obj->mm.dirty = true;
+	igt_userptr_put(mem);
+	good = ok(is_dirty(mem->file, 6)) &&
+	       ok(folio_test_dirty(folio) == !later) &&
+	       ok(folio_maybe_dma_pinned(folio) == later);
+	folio_unlock(folio);
+	folio_put(folio);
+	flush_workqueue(i915->unordered_wq);
+	return good && ok(is_dirty(mem->file, 7)) && ok(is_dirty(mem->file, NR - 1));
+}
+
 /*
- * What the GPU may have written to is dirty when the object has gone, also where
- * somebody held the folio lock meanwhile; what it cannot write to stays clean.
+ * What the GPU may have written to is dirty when the object has gone; where pages were
+ * pinned one by one, after whoever holds the folio lock. What it cannot write to
+ * stays clean.
  */
 static int igt_userptr_dirty(void *arg)
 {
@@ -175,7 +199,6 @@ static int igt_userptr_dirty(void *arg)
 	struct file *file = make_shmem(SIZE);
 	long before = pins_held();
 	struct igt_userptr mem;
-	struct folio *folio;
 	bool good;
 
 	good = igt_userptr_begin(&mem, i915, file, 0, SIZE, 0, NR);
@@ -189,20 +212,26 @@ static int igt_userptr_dirty(void *arg)
 	good = good && ok(pins_held() == before) && ok(!is_dirty(file, 7));
 
 	mem.obj = userptr_create(i915, mem.addr, SIZE, false);
-	good = good && ok(!IS_ERR(mem.obj)) &&
-	       ok(!igt_userptr_submit(mem.obj)) && ok(by_folio(mem.obj));
-	if (!good)
-		return igt_userptr_end(&mem, good);
-	folio = filemap_lock_folio(file->f_mapping, 7);
-	mem.obj->mm.dirty = true;
-	igt_userptr_put(&mem);
-	good = ok(is_dirty(file, 6)) && ok(!folio_test_dirty(folio)) &&
-	       ok(folio_maybe_dma_pinned(folio));
-	folio_unlock(folio);
-	folio_put(folio);
-	flush_workqueue(i915->unordered_wq);
-	good = good && ok(is_dirty(file, 7)) && ok(is_dirty(file, NR - 1)) &&
-	       ok(pins_held() == before);
+	good = good && ok(!IS_ERR(mem.obj)) && is_dirty_after(&mem, false);
+	return igt_userptr_end(&mem, good);
+}
+
+/* Two mappings of a file, which are not one. */
+static bool map_halves(struct igt_userptr *mem)
+{
+	return ok(map_at(mem->addr, mem->file, SIZE / 2, SIZE / 2) == mem->addr) &&
+	       ok(map_at(mem->addr + SIZE / 2, mem->file, SIZE / 2, 0) ==
+		  mem->addr + SIZE / 2);
+}
+
+static int igt_userptr_dirty_pages(void *arg)
+{
+	struct file *file = make_shmem(SIZE);
+	struct igt_userptr mem;
+	bool good;
+
+	good = igt_userptr_begin(&mem, arg, file, 0, SIZE, 0, NR) &&
+	       map_halves(&mem) && is_dirty_after(&mem, true);
 	return igt_userptr_end(&mem, good);
 }
 
@@ -258,6 +287,7 @@ static int igt_userptr_arguments(void *arg)
 
 #include "i915_gem_userptr_change.c"
 #include "i915_gem_userptr_export.c"
+#include "i915_gem_userptr_wait.c"
 #if IS_ENABLED(CONFIG_FAULT_INJECTION)
 #include "i915_gem_userptr_fail.c"
 #endif
@@ -295,6 +325,7 @@ int i915_gem_userptr_mock_selftests(void)
 		SUBTEST(igt_userptr_private),
 		SUBTEST(igt_userptr_userfaultfd),
 		SUBTEST(igt_userptr_dirty),
+		SUBTEST(igt_userptr_dirty_pages),
 		SUBTEST(igt_userptr_invalidate),
 		SUBTEST(igt_userptr_shrink),
 		SUBTEST(igt_userptr_punch),
@@ -307,6 +338,9 @@ int i915_gem_userptr_mock_selftests(void)
 		SUBTEST(igt_userptr_export_access),
 		SUBTEST(igt_userptr_export_hugetlb),
 		SUBTEST(igt_userptr_export_limit),
+		SUBTEST(igt_userptr_wait_folio),
+		SUBTEST(igt_userptr_wait_hugetlb),
+		SUBTEST(igt_userptr_wait_for_nobody),
 #if IS_ENABLED(CONFIG_FAULT_INJECTION)
 		SUBTEST(igt_userptr_fail_anonymous),
 		SUBTEST(igt_userptr_fail_memfd),

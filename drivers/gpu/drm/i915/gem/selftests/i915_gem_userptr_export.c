@@ -5,17 +5,23 @@
 #include <linux/cred.h>
 #include <linux/dma-buf.h>
 #include <linux/fcntl.h>
+#include <linux/pin_account.h>
 
 #include "gem/i915_gem_dmabuf.h"
 
-/* With the lock that DRM holds. */
+/* As i915_gem_prime_handle_to_fd() and DRM do, with the lock that DRM holds. */
 static struct dma_buf *export_object(struct drm_i915_gem_object *obj)
 {
 	struct dma_buf *dmabuf;
+	int err;
 
+	err = i915_gem_userptr_export_prepare(obj, O_RDWR | O_CLOEXEC);
+	if (err)
+		return ERR_PTR(err);
 	mutex_lock(&obj->base.dev->object_name_lock);
 	dmabuf = i915_gem_prime_export(&obj->base, O_RDWR | O_CLOEXEC);
 	mutex_unlock(&obj->base.dev->object_name_lock);
+	i915_gem_userptr_export_cancel(obj);
 	return dmabuf;
 }
 
@@ -274,49 +280,51 @@ static struct cred *without_ipc_lock(void)
 	return cred;
 }
 
-static unsigned long set_memlock(unsigned long limit)
+static unsigned long pages_charged(void)
 {
-	struct rlimit *memlock = &current->signal->rlim[RLIMIT_MEMLOCK];
+	unsigned long charged, available;
 
-	task_lock(current->group_leader);
-	swap(memlock->rlim_cur, limit);
-	task_unlock(current->group_leader);
-	return limit;
+	pin_account_query(&charged, &available);
+	return charged;
 }
 
-/* What is exported is charged, and RLIMIT_MEMLOCK is the limit. */
+/* What is exported is charged; and what is more than the caller may pin is refused. */
 static int igt_userptr_export_limit(void *arg)
 {
-	atomic_long_t *locked_vm = &current_user()->locked_vm;
-	long locked = atomic_long_read(locked_vm);
+	unsigned long charged = pages_charged(), available, size;
 	struct cred *cred = without_ipc_lock();
-	struct file *file = make_shmem(SIZE);
 	struct dma_buf *dmabuf = NULL;
 	const struct cred *old_cred;
 	struct igt_userptr mem;
-	unsigned long limit;
 	bool good;
 
-	if (!cred) {
-		fput(file);
+	if (!cred)
 		return -ENOMEM;
-	}
 	old_cred = override_creds(cred);
-	limit = set_memlock((locked + NR - 1) * PAGE_SIZE);
-	good = igt_userptr_begin(&mem, arg, file, 0, SIZE, 0, NR) &&
-	       seal(file, F_SEAL_SHRINK) &&
-	       ok(export_object(mem.obj) == ERR_PTR(-ENOMEM)) &&
-	       ok(atomic_long_read(locked_vm) == locked);
-	set_memlock((locked + NR) * PAGE_SIZE);
+
+	good = igt_userptr_begin(&mem, arg, make_shmem(SIZE), 0, SIZE, 0, NR) &&
+	       seal(mem.file, F_SEAL_SHRINK);
 	if (good) {
 		dmabuf = export_object(mem.obj);
 		good = ok(!IS_ERR(dmabuf)) &&
-		       ok(atomic_long_read(locked_vm) == locked + NR);
+		       ok(pages_charged() == charged + NR);
 		release_dmabuf(dmabuf);
-		good = good && ok(atomic_long_read(locked_vm) == locked);
+		good = good && ok(pages_charged() == charged);
 	}
-	set_memlock(limit);
+	good = !igt_userptr_end(&mem, good);
+
+	pin_account_query(&charged, &available);
+	good = good && ok(available != ULONG_MAX);
+	if (good) {
+		size = (available + 1) * PAGE_SIZE;
+		good = igt_userptr_begin(&mem, arg, make_shmem(size), 0, size, 0,
+					 available + 1) &&
+		       seal(mem.file, F_SEAL_SHRINK) &&
+		       ok(export_object(mem.obj) == ERR_PTR(-ENOMEM)) &&
+		       ok(pages_charged() == charged);
+		good = !igt_userptr_end(&mem, good);
+	}
 	revert_creds(old_cred);
 	put_cred(cred);
-	return igt_userptr_end(&mem, good);
+	return good ? 0 : -EINVAL;
 }

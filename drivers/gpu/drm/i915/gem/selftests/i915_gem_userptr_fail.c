@@ -67,11 +67,6 @@ static int (* const trial_steps[])(struct igt_trial *trial) = {
 	trial_create, trial_submit, trial_export, trial_import,
 };
 
-static long pages_charged(void)
-{
-	return atomic_long_read(&current_user()->locked_vm);
-}
-
 /*
  * Let the @n-th allocation of a step fail. Returns whether there is one, or an
  * error if the step has not taken it well.

@@ -1,1 +1,0 @@
-../../../../../include/compat/compat.h

@@ -1,1 +1,0 @@
-../../../../../../include/linux/pin_fast_only.h

@@ -1,1 +1,0 @@
-../../../../dma-buf/udmabuf_attach.c

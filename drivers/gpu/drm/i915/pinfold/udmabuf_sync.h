@@ -1,1 +1,0 @@
-../../../../dma-buf/udmabuf_sync.h
