@@ -12,6 +12,8 @@
 #include <linux/shmem_fs.h>
 #include <linux/types.h>
 
+#include <compat/pageblock.h>
+
 /*
  * Folios that are pinned in one go: what a caller may have to wait for between
  * two looks at its signals. Where they have to be brought in or migrated, it is
@@ -94,13 +96,13 @@ static inline bool is_memfd(const struct file *file)
 }
 
 /*
- * Memory that long-term pins must stay out of. Which page blocks of a zone are
- * CMA is not told to modules: if there are any, let the slow path see to it.
+ * Memory that long-term pins must stay out of, and that pin_movable() would move. The
+ * kernel's functions must find the same, or it would be pinned where it is.
  */
 static inline bool may_be_movable(struct folio *folio)
 {
 	return folio_zonenum(folio) == ZONE_MOVABLE ||
-	       zone_cma_pages(folio_zone(folio));
+	       folio_block_is_movable(folio);
 }
 
 #endif /* _MEMFD_PIN_INTERNAL_H */

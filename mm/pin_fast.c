@@ -18,7 +18,28 @@
 
 /* They also tell a folio's zone and node. */
 #define FLAGS_ZONE	((unsigned long)ZONEID_MASK << ZONEID_PGSHIFT)
-#define NO_ZONE		ULONG_MAX
+
+/* What no folio has, of what is looked at */
+#define FLAGS_NONE	ULONG_MAX
+#define FLAGS_MIXED	BIT(PG_referenced)
+
+/*
+ * What was looked at last: the flags that all folios have that are good and lie in
+ * the same zone. Where the blocks of a zone are not alike, there are FLAGS_MIXED too,
+ * which makes them nobody's, and it holds in one page block.
+ */
+struct pin_place {
+	unsigned long flags;
+	unsigned long block;
+};
+
+static inline bool is_in_block(struct folio *folio, unsigned long flags,
+			       const struct pin_place *place)
+{
+	return IS_ENABLED(CONFIG_CMA) &&
+	       (flags | FLAGS_MIXED) == place->flags &&
+	       folio_pfn(folio) >> pageblock_order == place->block;
+}
 
 /*
  * Take @refs references on what was a folio a moment ago, with RCU held since
@@ -65,22 +86,26 @@ static __always_inline unsigned long read_flags(struct folio *folio)
 
 /*
  * Look at the flags of a folio that is pinned now; @head is PG_head or nothing.
- * Most folios lie in the zone of the one before, @zone, which was looked at then,
- * and is that of @counter.
+ * Most folios lie in the place of the one before, @place, which was looked at then,
+ * and whose node is that of @counter.
  */
 static __always_inline bool flags_are_good(struct folio *folio,
 					   unsigned long head,
-					   unsigned long *zone,
+					   struct pin_place *place,
 					   struct pin_counter *counter)
 {
 	unsigned long flags = read_flags(folio);
 
-	if (likely(flags == (*zone | FLAGS_GOOD | head)))
+	if (likely(flags == place->flags) || is_in_block(folio, flags, place))
 		return true;
 	if ((flags & FLAGS_LOOKED_AT) != (FLAGS_GOOD | head) ||
 	    may_be_movable(folio))
 		return false;
-	*zone = flags & FLAGS_ZONE;
+	place->flags = flags;
+	if (zone_is_mixed(folio_zone(folio))) {
+		place->flags |= FLAGS_MIXED;
+		place->block = folio_pfn(folio) >> pageblock_order;
+	}
 	count_for(counter, folio);
 	return true;
 }
@@ -99,14 +124,14 @@ static void pin_leaf(struct address_space *mapping, struct xa_state *xas,
 {
 	struct pin_counter counter = { .item = NR_FOLL_PIN_ACQUIRED };
 	struct xa_node *node = xas->xa_node;
+	struct pin_place place = { .flags = FLAGS_NONE };
 	struct pin_cursor cur = *cursor;
-	unsigned long zone = NO_ZONE;
 	pgoff_t end;
 
 	/* A tree of one entry has no node. */
 	end = 1 + (node ? min(cur.last, cur.index | XA_CHUNK_MASK) : cur.index);
 	while (try_get_refs(folio, GUP_PIN_COUNTING_BIAS)) {
-		if (!flags_are_good(folio, 0, &zone, &counter) ||
+		if (!flags_are_good(folio, 0, &place, &counter) ||
 		    folio->mapping != mapping || folio->index != cur.index ||
 		    !add_folio_span(&cur, folio, 0, 1)) {
 			folio_put_refs(folio, GUP_PIN_COUNTING_BIAS);
@@ -237,8 +262,9 @@ static void pin_large(struct address_space *mapping, struct xa_state *xas,
 {
 	struct pin_counter counter = { .item = NR_FOLL_PIN_ACQUIRED };
 	unsigned int shift = cache_index_shift(mapping), nr_folios = 0;
-	unsigned long nr, offset, zone = NO_ZONE;
+	struct pin_place place = { .flags = FLAGS_NONE };
 	struct pin_cursor cur = *cursor;
+	unsigned long nr, offset;
 
 	do {
 		if (!get_large(mapping, folio))
@@ -246,16 +272,17 @@ static void pin_large(struct address_space *mapping, struct xa_state *xas,
 		atomic_inc(&folio->_pincount);
 		nr = folio_large_nr_pages(folio);
 		offset = cur.index - (folio->index << shift);
-		if (!flags_are_good(folio, BIT(PG_head), &zone, &counter) ||
+		if (!flags_are_good(folio, BIT(PG_head), &place, &counter) ||
 		    folio_test_has_hwpoisoned(folio) ||
 		    READ_ONCE(folio->mapping) != mapping || offset >= nr ||
 		    !add_folio_span(&cur, folio, offset, nr)) {
 			put_pin(folio);
 			break;
 		}
-		nr = 1 + pin_alike(mapping, xas, folio,
-				   zone | FLAGS_GOOD | BIT(PG_head), &cur,
-				   PIN_BATCH - 1 - nr_folios);
+		nr = 1;
+		if (!(place.flags & FLAGS_MIXED))
+			nr += pin_alike(mapping, xas, folio, place.flags, &cur,
+					PIN_BATCH - 1 - nr_folios);
 		counter.nr += nr;
 		nr_folios += nr;
 		if (nr_folios == PIN_BATCH || cur.index > cur.last)
