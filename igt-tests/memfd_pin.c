@@ -88,6 +88,19 @@
  * Description: Nothing else is pinned when another thread maps something where
  *              the kernel may have mapped the file
  *
+ * SUBTEST: cma-%s
+ * Description: Pages are moved out of a CMA area with their contents, and others stay:
+ *              %arg[1]
+ *
+ * arg[1]:
+ *
+ * @shmem:		small pages
+ * @thp:		transparent huge pages
+ *
+ * SUBTEST: cma-agree
+ * Description: Where there is CMA, a page is pinned at once if the kernel's
+ *              memfd_pin_folios() leaves it where it is, and only then
+ *
  * SUBTEST: busy-locked-%s
  * Description: A folio that is locked may be on its way out of its file: a pin waits
  *              for it, with %arg[1]
@@ -225,6 +238,7 @@ igt_main()
 	memfd_pin_holes_subtests(dev);
 	memfd_pin_hugetlb_subtests(dev);
 	memfd_pin_movable_subtests(dev);
+	memfd_pin_cma_subtests(dev);
 	memfd_pin_busy_subtests(dev);
 	memfd_pin_reclaim_subtests(dev);
 	memfd_pin_thp_subtests(dev);

@@ -9,6 +9,7 @@
 void memfd_pin_holes_subtests(int dev);
 void memfd_pin_hugetlb_subtests(int dev);
 void memfd_pin_movable_subtests(int dev);
+void memfd_pin_cma_subtests(int dev);
 void memfd_pin_busy_subtests(int dev);
 void memfd_pin_reclaim_subtests(int dev);
 void memfd_pin_thp_subtests(int dev);

@@ -151,6 +151,16 @@ bool queryable(int dev, unsigned int entry)
 	return !ioctl(dev, PIN_TEST_QUERY, &arg);
 }
 
+struct pin_test_block query_block(int memfd, size_t page)
+{
+	struct pin_test_block arg = { .fd = memfd, .index = page };
+	int dev = open_device();
+
+	igt_assert_eq(ioctl(dev, PIN_TEST_BLOCK, &arg), 0);
+	close(dev);
+	return arg;
+}
+
 uint64_t device_read(int dev, size_t page)
 {
 	uint64_t value;

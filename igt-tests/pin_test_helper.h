@@ -68,6 +68,9 @@ void unpin(int dev, unsigned int how);
 struct pin_test_page query(int dev, unsigned int entry);
 bool queryable(int dev, unsigned int entry);
 
+/* Where page @page of a memfd lies, which need not be pinned */
+struct pin_test_block query_block(int memfd, size_t page);
+
 /* The data of the pinned pages, as a device would see and change it */
 uint64_t device_read(int dev, size_t page);
 void device_write(int dev, size_t page, uint64_t value);

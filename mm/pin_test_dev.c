@@ -21,6 +21,8 @@
 #include <linux/slab.h>
 #include <linux/uio.h>
 
+#include <compat/pageblock.h>
+
 #include "pin_test.h"
 
 /* An open file: the pins of one call, if it is in use, an attachment, and a lock. */
@@ -48,16 +50,24 @@ static int pin_test_open(struct inode *inode, struct file *file)
 	return 0;
 }
 
-static int lock_folio(struct pin_test_file *test, struct file *memfd, pgoff_t index)
+/* The folio of page @index, with a reference, or an ERR_PTR. */
+static struct folio *get_folio(struct file *memfd, pgoff_t index)
 {
 	struct address_space *mapping = memfd->f_mapping;
 	struct folio *folio;
 
 	if (!shmem_file(memfd) && !is_file_hugepages(memfd))
-		return -EINVAL;
+		return ERR_PTR(-EINVAL);
 	folio = filemap_get_folio(mapping, index >> cache_index_shift(mapping));
+	return IS_ERR(folio) ? ERR_PTR(-ENOENT) : folio;
+}
+
+static int lock_folio(struct pin_test_file *test, struct file *memfd, pgoff_t index)
+{
+	struct folio *folio = get_folio(memfd, index);
+
 	if (IS_ERR(folio))
-		return -ENOENT;
+		return PTR_ERR(folio);
 	if (folio_lock_killable(folio)) {
 		folio_put(folio);
 		return -EINTR;
@@ -98,6 +108,34 @@ static int pin_test_unlock(struct pin_test_file *test)
 	fput(test->locked_file);
 	test->locked = NULL;
 	return 0;
+}
+
+static int pin_test_block(void __user *argp)
+{
+	struct pin_test_block arg;
+	struct folio *folio;
+	struct file *memfd;
+	unsigned long bits;
+
+	if (copy_from_user(&arg, argp, sizeof(arg)))
+		return -EFAULT;
+	memfd = fget(arg.fd);
+	if (!memfd)
+		return -EBADF;
+	folio = get_folio(memfd, arg.index);
+	fput(memfd);
+	if (IS_ERR(folio))
+		return PTR_ERR(folio);
+	bits = folio_block_bits(folio);
+	if (block_is_isolated(bits))
+		arg.type = PIN_TEST_BLOCK_ISOLATED;
+	else if (block_is_cma(bits))
+		arg.type = PIN_TEST_BLOCK_CMA;
+	else
+		arg.type = PIN_TEST_BLOCK_OTHER;
+	arg.pfn = folio_pfn(folio);
+	folio_put(folio);
+	return copy_to_user(argp, &arg, sizeof(arg)) ? -EFAULT : 0;
 }
 
 static void end_use(struct pin_test_file *test, bool dirty)
@@ -321,6 +359,9 @@ static long pin_test_ioctl(struct file *file, unsigned int cmd,
 		break;
 	case PIN_TEST_UNLOCK:
 		ret = pin_test_unlock(test);
+		break;
+	case PIN_TEST_BLOCK:
+		ret = pin_test_block(argp);
 		break;
 	default:
 		ret = -ENOTTY;

@@ -230,6 +230,38 @@ struct pin_test_lock {
 	__u64 index;
 };
 
+/**
+ * enum pin_test_block_type - what a page block is for
+ * @PIN_TEST_BLOCK_OTHER: nothing that long-term pins must stay out of
+ * @PIN_TEST_BLOCK_CMA: a CMA area
+ * @PIN_TEST_BLOCK_ISOLATED: to be offlined, or allocated as a whole
+ */
+enum pin_test_block_type {
+	PIN_TEST_BLOCK_OTHER,
+	PIN_TEST_BLOCK_CMA,
+	PIN_TEST_BLOCK_ISOLATED,
+};
+
+/**
+ * struct pin_test_block - PIN_TEST_BLOCK: where a page of a memfd lies
+ * @fd: the memfd
+ * @type: returns the type of the page block that its folio begins in, one of
+ *	enum pin_test_block_type
+ * @index: number of the page in the file
+ * @pfn: returns the frame number of the folio's first page
+ *
+ * The page need not be pinned, and may have gone elsewhere when this returns.
+ *
+ * Errors are EBADF: no open descriptor; EINVAL: neither on shmem nor on hugetlbfs;
+ * ENOENT: there is no such page.
+ */
+struct pin_test_block {
+	__s32 fd;
+	__u32 type;
+	__u64 index;
+	__u64 pfn;
+};
+
 #define PIN_TEST_PIN	_IOWR('g', 0x80, struct pin_test_pin)
 #define PIN_TEST_UNPIN	_IO('g', 0x81)
 #define PIN_TEST_QUERY	_IOWR('g', 0x82, struct pin_test_page)
@@ -241,5 +273,6 @@ struct pin_test_lock {
 #define PIN_TEST_MAP	_IO('g', 0x88)
 #define PIN_TEST_DMA_READ	_IOW('g', 0x89, struct pin_test_dma)
 #define PIN_TEST_DMA_WRITE	_IOW('g', 0x8a, struct pin_test_dma)
+#define PIN_TEST_BLOCK	_IOWR('g', 0x8b, struct pin_test_block)
 
 #endif /* _UAPI_LINUX_PIN_TEST_H */

@@ -1,0 +1,170 @@
+// SPDX-License-Identifier: MIT
+/*
+ * Memfds in CMA areas, which their owners take back when they need them: pins move
+ * their folios elsewhere first, and leave all others where they are.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "igt.h"
+#include "memfd_pin.h"
+#include "pin_test_helper.h"
+#include "udmabuf_ext.h"
+
+#define SIZE		MIB(32)
+#define NPAGES		(SIZE / page_size())
+#define POOL_SIZE	"/sys/kernel/mm/hugepages/hugepages-2048kB/nr_hugepages"
+#define AGREE		512	/* pages that are looked at one by one */
+
+/*
+ * Movable memory is taken from a zone's CMA area once that is more than half of what
+ * is free, so use up the rest.
+ */
+static void use_up(void)
+{
+	int64_t cma, huge = hugetlb(MIB(2), "nr_hugepages"), before;
+
+	drop_caches();
+	cma = vmstat("nr_free_cma");
+	igt_require_f(cma > (int64_t)NPAGES, "no CMA area (it takes cma= at boot)\n");
+	do {
+		before = huge;
+		set(POOL_SIZE, "%lld", (long long)before + 8);
+		huge = hugetlb(MIB(2), "nr_hugepages");
+	} while (huge > before && vmstat("nr_free_cma") > cma * 7 / 8);
+}
+
+/* A memfd, filled and mapped at *@mem, with *@blocks of its pages, some of them CMA. */
+static int memfd_in_cma(enum backing backing, char **mem,
+			struct pin_test_block *blocks)
+{
+	int memfd = sealed_memfd(backing, SIZE);
+	int64_t cma = 0, taken;
+
+	igt_require_f(!access("/dev/pin_test", F_OK), "no /dev/pin_test\n");
+	use_up();
+	*mem = map_fd(memfd, SIZE);
+	taken = vmstat("nr_free_cma");
+	fill(*mem, 0, NPAGES, 1);
+	taken -= vmstat("nr_free_cma");
+	for (size_t i = 0; i < NPAGES; i++) {
+		blocks[i] = query_block(memfd, i);
+		cma += blocks[i].type == PIN_TEST_BLOCK_CMA;
+	}
+	igt_info("%lld of %zu pages in a CMA area, which lost %lld\n",
+		 (long long)cma, NPAGES, (long long)taken);
+	igt_require_f(taken > (int64_t)NPAGES / 16, "too few pages in a CMA area\n");
+	/* The area may have lost some to others. */
+	igt_assert(cma >= taken / 2);
+	return memfd;
+}
+
+static bool must_move(const struct pin_test_block *block)
+{
+	return block->type != PIN_TEST_BLOCK_OTHER || is_movable(block->pfn);
+}
+
+/* What had to be moved has been moved, and nothing else. */
+static void check_moved(int dev, enum backing backing)
+{
+	struct pin_test_block *blocks = calloc(NPAGES, sizeof(*blocks)), now;
+	int memfd, dmabuf;
+	char *mem, *buf;
+
+	igt_assert(blocks);
+	memfd = memfd_in_cma(backing, &mem, blocks);
+	dmabuf = create(dev, memfd, 0, SIZE);
+	for (size_t i = 0; i < NPAGES; i++) {
+		now = query_block(memfd, i);
+		igt_assert_eq(now.type, PIN_TEST_BLOCK_OTHER);
+		igt_assert(!is_movable(now.pfn));
+		igt_assert_eq(now.pfn != blocks[i].pfn, must_move(&blocks[i]));
+	}
+	buf = map_fd(dmabuf, SIZE);
+	igt_assert_eq(count_filled(buf, 0, NPAGES, 1), NPAGES);
+	igt_assert_eq(count_shared(buf, mem, NPAGES), NPAGES);
+	unmap(buf, SIZE);
+	close(dmabuf);
+	unmap(mem, SIZE);
+	close(memfd);
+	free(blocks);
+}
+
+static void test_shmem(int dev)
+{
+	check_moved(dev, SHMEM);
+}
+
+static void test_thp(int dev)
+{
+	check_moved(dev, THP);
+}
+
+/* Whether a page is pinned at once; others may have its folio for a moment. */
+static bool is_pinned_at_once(int dev, int memfd, size_t page)
+{
+	int dmabuf = -EAGAIN;
+
+	for (int i = 0; i < 3 && dmabuf == -EAGAIN; i++)
+		dmabuf = __create_flags(dev, UDMABUF_FLAGS_NONBLOCK, memfd,
+					pages(page), page_size());
+	igt_require_f(dmabuf != -ENOTTY, "no UDMABUF_CREATE_EXT\n");
+	igt_assert(dmabuf >= 0 || dmabuf == -EAGAIN);
+	if (dmabuf >= 0)
+		close(dmabuf);
+	return dmabuf >= 0;
+}
+
+/* Whether the kernel's own function leaves a page where it is. */
+static bool is_left(int memfd, size_t page, uint64_t pfn)
+{
+	int pins = pin_memfd(PIN_TEST_MEMFD_FOLIOS, memfd, pages(page), page_size());
+	bool left = query(pins, 0).pfn == pfn;
+
+	close(pins);
+	return left;
+}
+
+/*
+ * Of each page, what its block says, what is pinned without the kernel's functions, and
+ * what these do with it.
+ */
+static void test_agree(int dev)
+{
+	struct pin_test_block *blocks = calloc(NPAGES, sizeof(*blocks));
+	size_t first = 0, moved = 0;
+	int memfd;
+	char *mem;
+
+	igt_assert(blocks);
+	memfd = memfd_in_cma(SHMEM, &mem, blocks);
+	/* From a page on that is in a CMA area, if there are enough behind it. */
+	while (first < NPAGES - AGREE && blocks[first].type != PIN_TEST_BLOCK_CMA)
+		first++;
+	for (size_t i = first; i < first + AGREE; i++) {
+		bool must = must_move(&blocks[i]);
+
+		igt_assert_eq(is_pinned_at_once(dev, memfd, i), !must);
+		igt_assert_eq(is_left(memfd, i, blocks[i].pfn), !must);
+		/* Where it is now, it can be pinned. */
+		igt_assert(is_pinned_at_once(dev, memfd, i));
+		moved += must;
+	}
+	igt_info("%zu of %d pages moved\n", moved, AGREE);
+	igt_assert(moved);
+	unmap(mem, SIZE);
+	close(memfd);
+	free(blocks);
+}
+
+void memfd_pin_cma_subtests(int dev)
+{
+	igt_subtest("cma-shmem")
+		udmabuf_test(test_shmem, dev);
+	igt_subtest("cma-thp")
+		udmabuf_test(test_thp, dev);
+	igt_subtest("cma-agree")
+		udmabuf_test(test_agree, dev);
+}
