@@ -103,22 +103,23 @@ static int pin_locked(struct address_space *mapping, struct pin_cursor *cursor)
 }
 
 /*
- * Of the folios from page @index on, those that have to be migrated and can be: up to
- * the first one that is not there, has failed, is locked, or is not movable. The
+ * Of a few folios from page @index on, up to the first one that is not there, has
+ * failed, or is locked, find the last that has to be migrated. Those between may lie
+ * where they can stay: from CMA areas, memory comes page by page in turn with other. The
  * kernel's function does not wait for a lock such that it can be killed, and tries
- * forever to migrate what has failed. Returns how many they are, and their last page
- * in *@last. It is one at least, or -EAGAIN, or -EIO.
+ * forever to migrate what has failed. Returns how many have to be migrated, and the
+ * last page in *@last. It is one at least, or -EAGAIN, or -EIO.
  */
 static long find_movable(struct address_space *mapping, pgoff_t index,
 			 pgoff_t *last)
 {
-	unsigned int shift = cache_index_shift(mapping);
+	unsigned int shift = cache_index_shift(mapping), i;
+	pgoff_t next = index, end = index;
 	struct folio *folio;
-	pgoff_t next = index;
 	long nr = 0;
 	int err = 0;
 
-	while (!err && next <= *last && nr < PIN_SLOW_BATCH) {
+	for (i = 0; i < PIN_SLOW_BATCH && next <= *last && !err; i++) {
 		folio = filemap_get_folio(mapping, next >> shift);
 		if (IS_ERR(folio)) {
 			err = -EAGAIN;
@@ -126,17 +127,19 @@ static long find_movable(struct address_space *mapping, pgoff_t index,
 		}
 		if (folio_contain_hwpoisoned_page(folio))
 			err = -EIO;
-		else if (folio_test_locked(folio) || !may_be_movable(folio) ||
+		else if (folio_test_locked(folio) ||
 			 !folio_contains(folio, next >> shift))
 			err = -EAGAIN;
 		else
-			nr++;
-		if (!err)
 			next = (folio->index << shift) + folio_nr_pages(folio);
+		if (!err && may_be_movable(folio)) {
+			nr++;
+			end = next;
+		}
 		folio_put(folio);
 	}
-	*last = min(*last, next - 1);
-	return nr ?: err;
+	*last = min(*last, end - 1);
+	return nr ?: err ?: -EAGAIN;
 }
 
 /*
