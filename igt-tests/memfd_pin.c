@@ -81,6 +81,10 @@
  * @thp:		transparent huge pages
  * @hugetlb:		2 MiB hugetlb pages
  *
+ * SUBTEST: offline-isolated
+ * Description: While a memory block is about to go offline, the type of its page
+ *              blocks says so
+ *
  * SUBTEST: offline-pinned
  * Description: A memory block in which there are pins does not go offline
  *

@@ -14,11 +14,13 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "igt.h"
 #include "memfd_pin.h"
 #include "phys_helper.h"
+#include "pin_test_helper.h"
 #include "udmabuf_helper.h"
 
 #define SIZE		MIB(8)
@@ -287,6 +289,39 @@ static void test_offline_pinned(int dev)
 	close(memfd);
 }
 
+/* Until what is in the block can be moved, the kernel tries, and keeps it isolated. */
+static void test_offline_isolated(int dev)
+{
+	int memfd = sealed_memfd(SHMEM, page_size()), pins;
+	char *mem = map_fd(memfd, page_size());
+	bool isolated = false;
+	uint64_t block;
+	pid_t child;
+
+	igt_require_f(!access("/dev/pin_test", F_OK), "no /dev/pin_test\n");
+	fill_movable(mem, 1);
+	block = page_frame(mem) * page_size() / block_size();
+	igt_assert_eq(query_block(memfd, 0).type, PIN_TEST_BLOCK_OTHER);
+	/* As direct I/O does, so that it stays where it is. */
+	pins = pin(PIN_TEST_FAST, 0, mem, 1);
+	child = fork();
+	igt_assert_lte(0, child);
+	if (!child)
+		_exit(!!set_block_state(block, "offline"));
+	for (int i = 0; i < 3000 && !isolated; i++) {
+		isolated = query_block(memfd, 0).type == PIN_TEST_BLOCK_ISOLATED;
+		usleep(10000);
+	}
+	kill(child, SIGKILL);
+	igt_assert_eq(waitpid(child, NULL, 0), child);
+	igt_assert(isolated);
+	igt_assert_eq(query_block(memfd, 0).type, PIN_TEST_BLOCK_OTHER);
+	close(pins);
+	close(create(dev, memfd, 0, page_size()));
+	unmap(mem, page_size());
+	close(memfd);
+}
+
 #define REMAPPED	16
 
 struct remapper {
@@ -378,6 +413,8 @@ void memfd_pin_movable_subtests(int dev)
 		udmabuf_test(test_offline_thp, dev);
 	igt_subtest("movable-offline-hugetlb")
 		udmabuf_test(test_offline_hugetlb, dev);
+	igt_subtest("offline-isolated")
+		udmabuf_test(test_offline_isolated, dev);
 	igt_subtest("offline-pinned")
 		udmabuf_test(test_offline_pinned, dev);
 	igt_subtest("movable-remap-race")
