@@ -220,43 +220,6 @@ static int append_pages(struct pinned_range *range, struct page **pages, long nr
 	return err;
 }
 
-/*
- * Hold the mounts of what is mapped from @addr to @end. Another thread can map something
- * else before it is pinned, which mounts_are_held() finds.
- */
-static int hold_mounts(struct pinned_range *range, unsigned long addr,
-		       unsigned long end)
-{
-	struct vm_area_struct *vma;
-	int err = 0;
-
-	if (mmap_read_lock_killable(current->mm))
-		return -EINTR;
-	for (vma = find_vma(current->mm, addr); vma && vma->vm_start < end;
-	     vma = find_vma(current->mm, vma->vm_end)) {
-		if (vma->vm_file)
-			err = pin_mount_hold(&range->mounts, vma->vm_file);
-		if (!err && fatal_signal_pending(current))
-			err = -EINTR;
-		if (err)
-			break;
-		cond_resched();
-	}
-	mmap_read_unlock(current->mm);
-	return err;
-}
-
-static bool mounts_are_held(struct pinned_range *range, struct page **pages,
-			    long nr)
-{
-	long i;
-
-	for (i = 0; i < nr; i++)
-		if (!pin_mount_held(range->mounts, page_folio(pages[i])))
-			return false;
-	return true;
-}
-
 /* How many pages are pinned one by one, before there is a look at many again */
 struct pace {
 	unsigned long singles;
@@ -299,7 +262,7 @@ static int pin_pages(struct pinned_range *range, struct page **pages)
 	long nr;
 	int err;
 
-	err = hold_mounts(range, range->start, range->end);
+	err = pin_mounts_hold_mapped(&range->mounts, range->start, range->end);
 	while (!err && addr < range->end) {
 		if (fatal_signal_pending(current))
 			return -EINTR;
@@ -308,10 +271,10 @@ static int pin_pages(struct pinned_range *range, struct page **pages)
 			      &pace, pages);
 		if (nr < 0)
 			return nr;
-		if (!mounts_are_held(range, pages, nr)) {
+		if (!pin_mounts_held(range->mounts, pages, nr)) {
 			unpin_user_pages(pages, nr);
-			err = hold_mounts(range, addr,
-					  addr + (nr << PAGE_SHIFT));
+			err = pin_mounts_hold_mapped(&range->mounts, addr,
+						     addr + (nr << PAGE_SHIFT));
 			continue;
 		}
 		err = charge_held(range, pages, nr);

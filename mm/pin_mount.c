@@ -6,9 +6,10 @@
  */
 #include <linux/fs.h>
 #include <linux/hugetlb.h>
+#include <linux/mm.h>
 #include <linux/mount.h>
 #include <linux/pin_mount.h>
-#include <linux/sched.h>
+#include <linux/sched/signal.h>
 #include <linux/slab.h>
 
 /**
@@ -54,15 +55,43 @@ int pin_mount_hold(struct pin_mount **mounts, struct file *file)
 EXPORT_SYMBOL_GPL(pin_mount_hold);
 
 /**
- * pin_mount_held() - whether a folio can be kept
- * @mounts: list of what is held
- * @folio: a folio that is pinned
+ * pin_mounts_hold_mapped() - hold the mounts of what the caller has mapped
+ * @mounts: list of what is held; NULL: nothing yet
+ * @addr: user address
+ * @end: the first one that is not meant
  *
- * Context: any.
+ * Another thread can map something else before it is pinned, which pin_mounts_held()
+ * finds.
  *
- * Return: true, if it is counted by no mount, or by one of the list.
+ * Context: may sleep and allocate; takes mmap_lock.
+ *
+ * Return: 0, -ENOMEM, or -EINTR for a fatal signal; what was held then stays so.
  */
-bool pin_mount_held(const struct pin_mount *mounts, struct folio *folio)
+int pin_mounts_hold_mapped(struct pin_mount **mounts, unsigned long addr,
+			   unsigned long end)
+{
+	struct vm_area_struct *vma;
+	int err = 0;
+
+	if (mmap_read_lock_killable(current->mm))
+		return -EINTR;
+	for (vma = find_vma(current->mm, addr); vma && vma->vm_start < end;
+	     vma = find_vma(current->mm, vma->vm_end)) {
+		if (vma->vm_file)
+			err = pin_mount_hold(mounts, vma->vm_file);
+		if (!err && fatal_signal_pending(current))
+			err = -EINTR;
+		if (err)
+			break;
+		cond_resched();
+	}
+	mmap_read_unlock(current->mm);
+	return err;
+}
+EXPORT_SYMBOL_GPL(pin_mounts_hold_mapped);
+
+/* Whether a folio is counted by no mount, or by one that is held. */
+static bool is_held(const struct pin_mount *mounts, struct folio *folio)
 {
 	struct hugepage_subpool *spool;
 
@@ -76,7 +105,27 @@ bool pin_mount_held(const struct pin_mount *mounts, struct folio *folio)
 			return true;
 	return false;
 }
-EXPORT_SYMBOL_GPL(pin_mount_held);
+
+/**
+ * pin_mounts_held() - whether the folios of pages can be kept
+ * @mounts: list of what is held
+ * @pages: pages that are pinned
+ * @nr: how many
+ *
+ * Context: any.
+ *
+ * Return: true, if each is counted by no mount, or by one of the list.
+ */
+bool pin_mounts_held(const struct pin_mount *mounts, struct page **pages, long nr)
+{
+	long i;
+
+	for (i = 0; i < nr; i++)
+		if (!is_held(mounts, page_folio(pages[i])))
+			return false;
+	return true;
+}
+EXPORT_SYMBOL_GPL(pin_mounts_held);
 
 /**
  * pin_mounts_release() - let go of the mounts, after the pins

@@ -8,11 +8,13 @@
 #include <linux/types.h>
 
 struct file;
-struct folio;
+struct page;
 struct pin_mount;
 
 int pin_mount_hold(struct pin_mount **mounts, struct file *file);
-bool pin_mount_held(const struct pin_mount *mounts, struct folio *folio);
+int pin_mounts_hold_mapped(struct pin_mount **mounts, unsigned long addr,
+			   unsigned long end);
+bool pin_mounts_held(const struct pin_mount *mounts, struct page **pages, long nr);
 void pin_mounts_release(struct pin_mount **mounts);
 
 #endif /* _LINUX_PIN_MOUNT_H */
