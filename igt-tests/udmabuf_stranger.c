@@ -62,6 +62,9 @@
  * SUBTEST: touch-userfaultfd-alias-%s
  * Description: So it is where the file is mapped a second time, as handlers do: %arg[1]
  *
+ * SUBTEST: touch-userfaultfd-user-%s
+ * Description: Not one that only user space waits for (UFFD_USER_MODE_ONLY): %arg[1]
+ *
  * SUBTEST: touch-side-by-side-%s
  * Description: Two mappings that have a part of the file in common, one behind the
  *              other: %arg[1]

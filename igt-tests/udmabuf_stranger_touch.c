@@ -118,6 +118,28 @@ static void test_userfaultfd_alias(int dev)
 	check_userfaultfd(dev, true);
 }
 
+/* Who looks after the mapping does not do so for the kernel, until all pages are there. */
+static void test_userfaultfd_user(int dev)
+{
+	int memfd = sealed_memfd(current->backing, SIZE), uffd;
+	char *mem = map_fd(memfd, SIZE);
+	void *data = anon(unit());
+
+	require_pinnable(current->backing);
+	uffd = make_user_stall(mem, SIZE);
+	for (size_t offset = 0; offset < SIZE; offset += unit()) {
+		igt_assert_eq(__create(dev, memfd, 0, SIZE), -EFAULT);
+		/* Nothing has taken its place. */
+		igt_assert_eq(arrive(uffd, mem, offset, data), 0);
+	}
+	close(create(dev, memfd, 0, SIZE));
+	igt_assert_eq(count_filled(mem, 0, NPAGES, 1), NPAGES);
+	close(uffd);
+	unmap(mem, SIZE);
+	unmap(data, unit());
+	close(memfd);
+}
+
 /*
  * Two mappings side by side have a part of the file in common, which in the second one
  * lies where the first one would have the next part.
@@ -366,6 +388,8 @@ void udmabuf_stranger_touch_subtests(int dev)
 			udmabuf_test(test_userfaultfd_kill, dev);
 		igt_subtest_f("touch-userfaultfd-alias-%s", current->name)
 			udmabuf_test(test_userfaultfd_alias, dev);
+		igt_subtest_f("touch-userfaultfd-user-%s", current->name)
+			udmabuf_test(test_userfaultfd_user, dev);
 		igt_subtest_f("touch-side-by-side-%s", current->name)
 			udmabuf_test(test_side_by_side, dev);
 		igt_subtest_f("touch-policy-%s", current->name)

@@ -15,19 +15,29 @@
 #include "igt.h"
 #include "uffd_helper.h"
 
-int make_stall(void *addr, size_t size)
+static int make_uffd(void *addr, size_t size, int flags)
 {
 	struct uffdio_register range = {
 		.range = { .start = (uintptr_t)addr, .len = size },
 		.mode = UFFDIO_REGISTER_MODE_MISSING,
 	};
 	struct uffdio_api api = { .api = UFFD_API };
-	int uffd = syscall(SYS_userfaultfd, O_CLOEXEC | O_NONBLOCK);
+	int uffd = syscall(SYS_userfaultfd, O_CLOEXEC | O_NONBLOCK | flags);
 
 	igt_require_f(uffd >= 0, "no userfaultfd: %s\n", strerror(errno));
 	igt_assert_eq(ioctl(uffd, UFFDIO_API, &api), 0);
 	igt_assert_eq(ioctl(uffd, UFFDIO_REGISTER, &range), 0);
 	return uffd;
+}
+
+int make_stall(void *addr, size_t size)
+{
+	return make_uffd(addr, size, 0);
+}
+
+int make_user_stall(void *addr, size_t size)
+{
+	return make_uffd(addr, size, UFFD_USER_MODE_ONLY);
 }
 
 void await_stall(int uffd, int socket)

@@ -7,6 +7,9 @@
 
 #include <stddef.h>
 
+/* One for a range that only user space waits for: the kernel cannot have the pages */
+int make_user_stall(void *addr, size_t size);
+
 /*
  * A userfaultfd for a range: who touches it first waits until the page arrives or the
  * userfaultfd is closed. await_stall(): it is a failure if that one instead ends, and
