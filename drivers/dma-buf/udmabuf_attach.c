@@ -83,7 +83,8 @@ static void free_mapping(struct device *dev, struct sg_table *sgt,
  *
  * Context: may sleep; takes the buffer's lock.
  *
- * Return: the mapping, or an ERR_PTR of making the scatterlist or mapping it.
+ * Return: the mapping, or an ERR_PTR: -EINVAL for DMA_NONE, or of making the scatterlist
+ * or mapping it.
  */
 struct sg_table *udmabuf_map(struct dma_buf_attachment *attachment,
 			     enum dma_data_direction asked)
@@ -94,6 +95,8 @@ struct sg_table *udmabuf_map(struct dma_buf_attachment *attachment,
 	enum dma_data_direction dir;
 	int err;
 
+	if (!valid_dma_direction(asked))
+		return ERR_PTR(-EINVAL);
 	asked = may_do(ubuf, asked);
 	kept = udmabuf_sync_map(&ubuf->sync, a, asked, NULL);
 	if (kept)
