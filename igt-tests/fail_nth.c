@@ -49,6 +49,10 @@
  * @hugetlb:		hugetlb pages
  * @hugetlb-holes:	holes that get hugetlb pages
  *
+ * SUBTEST: create-first
+ * Description: UDMABUF_CREATE by a user who had nothing pinned. What is allocated for
+ *              that, is so without the lock that it shares with others
+ *
  * SUBTEST: get-info
  * Description: UDMABUF_GET_INFO needs no memory
  *

@@ -35,6 +35,12 @@ void try_all(const struct trial *trial);
 /* What is allocated by a function of the kernel, or what that calls, does not count. */
 void leave_out(const char *function);
 
+/*
+ * Whether something has ever been allocated, in a way that can wait for memory, by who
+ * held a lock of that name
+ */
+bool allocates_under(const char *lock);
+
 /* Memory of a file, all of it filled, or holes */
 struct content {
 	const char *name;

@@ -93,6 +93,36 @@ static void test_create(int dev)
 	});
 }
 
+/* UDMABUF_CREATE, by a user of whom nothing is known */
+
+/* Of the users who share a lock, the one is remembered who was the last to have pins. */
+#define OTHERS	128
+
+static void prepare_first(void)
+{
+	prepare_create();
+	for (uid_t user = 1; user <= OTHERS; user++) {
+		igt_assert_eq(setresuid(user, -1, -1), 0);
+		close(create(udmabuf, memfd, 0, page_size()));
+	}
+	igt_assert_eq(setresuid(0, -1, -1), 0);
+}
+
+/* A user whose memory cgroup is full keeps nobody waiting but itself. */
+static void test_first(int dev)
+{
+	current = &contents[0];
+	udmabuf = dev;
+	flags = 0;
+	try_all(&(struct trial) {
+		.prepare = prepare_first,
+		.attempt = attempt_create,
+		.check = check_file,
+		.finish = close_all,
+	});
+	igt_assert(!allocates_under("&tree->lock"));
+}
+
 /* UDMABUF_CREATE_LIST */
 
 static void prepare_list(void)
@@ -258,6 +288,8 @@ void fail_nth_create_subtests(int dev)
 		igt_subtest_f("close-%s", current->name)
 			udmabuf_test(test_close, dev);
 	}
+	igt_subtest("create-first")
+		udmabuf_test(test_first, dev);
 	igt_subtest("get-info")
 		udmabuf_test(test_info, dev);
 }

@@ -78,6 +78,29 @@ void leave_out(const char *function)
 	}
 }
 
+bool allocates_under(const char *lock)
+{
+	bool found = false, it = false, allocates = false;
+	FILE *file = fopen("/proc/lockdep", "r");
+	char line[256], *name;
+
+	igt_require_f(file, "no lockdep\n");
+	/* Each lock, and in the lines after it those that were taken under it */
+	while (fgets(line, sizeof(line), file)) {
+		line[strcspn(line, "\n")] = '\0';
+		name = strrchr(line, ' ');
+		if (!name)
+			continue;
+		if (strncmp(line, " -> ", 4))
+			it = !strcmp(name + 1, lock);
+		found |= it;
+		allocates |= it && !strcmp(name + 1, "fs_reclaim");
+	}
+	fclose(file);
+	igt_assert_f(found, "there is no lock %s\n", lock);
+	return allocates;
+}
+
 /* @n is 0: no more of them */
 static void write_nth(int fd, unsigned int n)
 {

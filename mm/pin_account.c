@@ -149,6 +149,34 @@ err:
 	return -ENOMEM;
 }
 
+/*
+ * Find the calling process, or make it known, and take the tree's lock. NULL if there is
+ * no memory, with the lock not held.
+ */
+static struct pin_process *lock_process(struct pin_tree *tree, kuid_t uid)
+{
+	struct pin_process *process, *new;
+
+	mutex_lock(&tree->lock);
+	process = pin_tree_process(tree, uid);
+	if (process)
+		return process;
+	mutex_unlock(&tree->lock);
+
+	new = pin_process_new(uid);
+	if (!new)
+		return NULL;
+	mutex_lock(&tree->lock);
+	/* Another thread may have been quicker. */
+	process = pin_tree_process(tree, uid);
+	if (process) {
+		pin_process_free(new);
+		return process;
+	}
+	pin_tree_add_process(tree, new);
+	return new;
+}
+
 /**
  * pin_charge() - charge pages that are going to be pinned
  * @charge: what keeps it until pin_uncharge(); nothing is charged yet
@@ -175,34 +203,30 @@ int pin_charge(struct pin_charge *charge, const char *driver,
 	kuid_t uid = charged_uid();
 	struct pin_tree *tree = pin_tree_of(uid);
 	struct pin_process *process;
-	int err = -ENOMEM;
+	int err;
 
 	/* Who is refused here is so for the lack of the right: that is audited. */
 	if (locked && !can_do_mlock())
 		return -EPERM;
-	mutex_lock(&tree->lock);
-	process = pin_tree_get_process(tree, uid);
+	process = lock_process(tree, uid);
 	if (!process)
-		goto err;
+		return -ENOMEM;
 	charge->process = process;
 	charge->driver = driver;
 	charge->cred = locked ? get_current_cred() : NULL;
 	charge->nr_pages = 0;
 	charge->nr_folios = 0;
 	err = charge_pages(charge, nr_pages);
-	if (err)
-		goto err_cred;
+	if (err) {
+		put_cred(charge->cred);
+		charge->process = NULL;
+		goto unlock;
+	}
 
 	/* It may change meanwhile, but always ends in NUL. */
 	memcpy(process->comm, current->group_leader->comm, TASK_COMM_LEN);
 	pin_tree_add(tree, charge);
-	mutex_unlock(&tree->lock);
-	return 0;
-
-err_cred:
-	put_cred(charge->cred);
-	charge->process = NULL;
-err:
+unlock:
 	mutex_unlock(&tree->lock);
 	return err;
 }

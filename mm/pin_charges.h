@@ -48,7 +48,8 @@ struct pin_process {
 /**
  * struct pin_tree - charges of the users whose IDs have the same hash
  * @lock: protects all of it, the users, their processes, and what is in the charges
- *	but for their number of folios. A leaf in the lock order, but for allocation
+ *	but for their number of folios. A leaf in the lock order: users share it, so
+ *	nothing is allocated under it
  * @charges: in the order of their keys
  * @idle: the process that had the last of its charges last, for its next one; may
  *	be NULL
@@ -79,11 +80,13 @@ extern struct pin_tree pin_trees[PIN_TREES];
 struct pin_tree *pin_tree_of(kuid_t uid);
 struct pin_user *pin_tree_user(const struct pin_tree *tree, kuid_t uid);
 struct pin_process *pin_tree_process(const struct pin_tree *tree, kuid_t uid);
-struct pin_process *pin_tree_get_process(struct pin_tree *tree, kuid_t uid);
+void pin_tree_add_process(struct pin_tree *tree, struct pin_process *process);
 void pin_tree_add(struct pin_tree *tree, struct pin_charge *charge);
 void pin_tree_del(struct pin_tree *tree, struct pin_charge *charge);
 void pin_trees_init(void);
 void pin_trees_exit(void);
+struct pin_process *pin_process_new(kuid_t uid);
+void pin_process_free(struct pin_process *process);
 
 struct pin_key pin_charge_key(const struct pin_charge *charge);
 int pin_compare_keys(const struct pin_key *a, const struct pin_key *b);

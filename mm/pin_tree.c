@@ -145,8 +145,40 @@ struct pin_process *pin_tree_process(const struct pin_tree *tree, kuid_t uid)
 	return NULL;
 }
 
-/* Free a process without charges, and its user if it was the last of them. */
-static void free_process(struct pin_process *process)
+/**
+ * pin_process_new() - allocate what the calling process is known by
+ * @uid: ID of the user whose it is
+ *
+ * Context: may allocate; without a tree's lock, as that can take long: others wait for
+ * the lock, whose memory cgroups are not full.
+ *
+ * Return: the process, with a user of its own, neither of them in a tree; or NULL if
+ * there is no memory.
+ */
+struct pin_process *pin_process_new(kuid_t uid)
+{
+	struct pin_process *process = kzalloc(sizeof(*process), GFP_KERNEL_ACCOUNT);
+
+	if (!process)
+		return NULL;
+	process->user = kzalloc(sizeof(*process->user), GFP_KERNEL_ACCOUNT);
+	if (!process->user) {
+		kfree(process);
+		return NULL;
+	}
+	process->user->uid = uid;
+	process->user->nr_processes = 1;
+	process->tgid = get_pid(task_tgid(current));
+	return process;
+}
+
+/**
+ * pin_process_free() - free a process without charges, and its user with the last one
+ * @process: the process, or NULL
+ *
+ * Context: with the tree's lock held, if it has been in one.
+ */
+void pin_process_free(struct pin_process *process)
 {
 	if (!process)
 		return;
@@ -157,42 +189,25 @@ static void free_process(struct pin_process *process)
 }
 
 /**
- * pin_tree_get_process() - find the calling process, or make it known
- * @tree: the tree of the user
- * @uid: ID of the user whose it is
+ * pin_tree_add_process() - make a process known that is not
+ * @tree: the tree of its user
+ * @process: from pin_process_new()
  *
- * One that has no charges is the tree's idle one, until pin_tree_add() or until the lock
- * is released.
+ * It is the tree's idle one, until pin_tree_add() or until the lock is released.
  *
- * Context: with the tree's lock held, may allocate.
- *
- * Return: the process, or NULL if there is no memory.
+ * Context: with the tree's lock held.
  */
-struct pin_process *pin_tree_get_process(struct pin_tree *tree, kuid_t uid)
+void pin_tree_add_process(struct pin_tree *tree, struct pin_process *process)
 {
-	struct pin_process *process = pin_tree_process(tree, uid);
-	struct pin_user *user;
+	struct pin_user *user = pin_tree_user(tree, process->user->uid);
 
-	if (process)
-		return process;
-	process = kzalloc(sizeof(*process), GFP_KERNEL_ACCOUNT);
-	if (!process)
-		return NULL;
-	user = pin_tree_user(tree, uid);
-	if (!user) {
-		user = kzalloc(sizeof(*user), GFP_KERNEL_ACCOUNT);
-		if (!user) {
-			kfree(process);
-			return NULL;
-		}
-		user->uid = uid;
+	if (user) {
+		kfree(process->user);
+		process->user = user;
+		user->nr_processes++;
 	}
-	user->nr_processes++;
-	process->user = user;
-	process->tgid = get_pid(task_tgid(current));
-	free_process(tree->idle);
+	pin_process_free(tree->idle);
 	tree->idle = process;
-	return process;
 }
 
 /**
@@ -223,7 +238,7 @@ void pin_tree_del(struct pin_tree *tree, struct pin_charge *charge)
 	rb_erase(&charge->node, &tree->charges);
 	charge->process = NULL;
 	if (!--process->nr_charges) {
-		free_process(tree->idle);
+		pin_process_free(tree->idle);
 		tree->idle = process;
 	}
 }
@@ -249,5 +264,5 @@ void __exit pin_trees_exit(void)
 	struct pin_tree *tree;
 
 	for (tree = pin_trees; tree < pin_trees + PIN_TREES; tree++)
-		free_process(tree->idle);
+		pin_process_free(tree->idle);
 }
