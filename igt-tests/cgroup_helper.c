@@ -4,6 +4,7 @@
  */
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -23,6 +24,15 @@ int cgroup_write(const char *name, const char *line)
 
 	snprintf(path, sizeof(path), "%s/%s", group, name);
 	return write_line(path, line);
+}
+
+int64_t cgroup_read(const char *name)
+{
+	char path[128], line[32];
+
+	snprintf(path, sizeof(path), "%s/%s", group, name);
+	igt_assert_eq(read_line(path, line, sizeof(line)), 0);
+	return strtoll(line, NULL, 10);
 }
 
 static void leave(int sig)

@@ -54,6 +54,14 @@
  * SUBTEST: writers-many
  * Description: Many threads write, each its part, and some of them die
  *
+ * SUBTEST: writers-die-together
+ * Description: Among a thousand threads of another program, an access is found; when all
+ *              of them die at once, none is left
+ *
+ * SUBTEST: writers-die-in-turn
+ * Description: While a thread is writing, thousands of others begin to and die: that
+ *              is not remembered
+ *
  * SUBTEST: device-unmap
  * Description: What a device was to write is in memory when its driver unmaps it
  *

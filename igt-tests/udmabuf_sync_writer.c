@@ -2,10 +2,14 @@
 /*
  * Programs write to a dma-buf, and end that, or die before they do.
  */
+#include <inttypes.h>
 #include <pthread.h>
+#include <sched.h>
+#include <stdatomic.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "cgroup_helper.h"
 #include "dma_helper.h"
 #include "igt.h"
 #include "process_helper.h"
@@ -249,6 +253,98 @@ static void test_many(int dev)
 	close_buffer(&buffer);
 }
 
+#define TOGETHER	1000
+#define IN_TURN		6000
+#define ROOM		(MIB(1) * 3 / 4)
+#define LOOKS		10000
+
+static atomic_uint begun;
+
+static void *begin_and_stay(void *arg)
+{
+	sync_cpu(*(int *)arg, BEGIN);
+	begun++;
+	pause();
+	return NULL;
+}
+
+/* Writes a page while a program with many threads does, which then dies. */
+static void test_die_together(int dev)
+{
+	struct buffer buffer = new_buffer(dev);
+	int device = new_device(buffer.dmabuf, PIN_TEST_BIDIRECTIONAL);
+	int sockets[2];
+	pid_t child;
+
+	make_sockets(sockets);
+	child = fork();
+	igt_assert(child >= 0);
+	if (!child) {
+		pthread_t thread;
+
+		close(sockets[0]);
+		for (unsigned int i = 0; i < TOGETHER; i++)
+			if (pthread_create(&thread, NULL, begin_and_stay, &buffer.dmabuf))
+				_exit(1);
+		while (begun < TOGETHER)
+			sched_yield();
+		tell(sockets[1]);
+		await(sockets[1]);
+		_exit(0);
+	}
+	close(sockets[1]);
+	await(sockets[0]);
+	/* Its own access is the one that it ends. */
+	sync_cpu(buffer.dmabuf, BEGIN);
+	owner_fill(&buffer, 2);
+	sync_cpu(buffer.dmabuf, END);
+	igt_assert_eq(device_count(device, 0, NPAGES, 2), NPAGES);
+	owner_fill(&buffer, 3);
+	look(buffer.dmabuf);
+	igt_assert_eq(owner_count(&buffer, 3), NPAGES);
+
+	tell(sockets[0]);
+	igt_assert_eq(waitpid(child, NULL, 0), child);
+	close(sockets[0]);
+	check_seen(&buffer, device);
+	close(device);
+	close_buffer(&buffer);
+}
+
+/*
+ * While a thread is writing, many others begin to and die. What is known of those takes
+ * no more memory than some threads do, which the kernel frees a little later.
+ */
+static void test_die_in_turn(int dev)
+{
+	struct buffer buffer = new_buffer(dev);
+	int device = new_device(buffer.dmabuf, PIN_TEST_BIDIRECTIONAL);
+	int64_t before, grown;
+
+	cgroup_enter("memory");
+	sync_cpu(buffer.dmabuf, BEGIN);
+	owner_fill(&buffer, 2);
+	run(begin_thread, &buffer);
+	before = cgroup_read("memory.current");
+	for (unsigned int i = 0; i < IN_TURN; i++)
+		run(begin_thread, &buffer);
+	for (int i = 0; i < LOOKS; i++) {
+		grown = cgroup_read("memory.current") - before;
+		if (grown < (int64_t)ROOM)
+			break;
+		usleep(1000);
+	}
+	igt_assert_f(grown < (int64_t)ROOM, "takes %" PRId64 " bytes\n", grown);
+
+	look(buffer.dmabuf);
+	igt_assert_eq(owner_count(&buffer, 2), NPAGES);
+	sync_cpu(buffer.dmabuf, END);
+	check_seen(&buffer, device);
+	close(device);
+	close_buffer(&buffer);
+	cgroup_leave();
+}
+
 void udmabuf_sync_writer_subtests(int dev)
 {
 	igt_subtest("writer-partial")
@@ -267,4 +363,8 @@ void udmabuf_sync_writer_subtests(int dev)
 		udmabuf_test(test_stranger, dev);
 	igt_subtest("writers-many")
 		udmabuf_test(test_many, dev);
+	igt_subtest("writers-die-together")
+		udmabuf_test(test_die_together, dev);
+	igt_subtest("writers-die-in-turn")
+		udmabuf_test(test_die_in_turn, dev);
 }

@@ -15,101 +15,9 @@
 #include <linux/dma-fence.h>
 #include <linux/dma-mapping.h>
 #include <linux/dma-resv.h>
-#include <linux/sched.h>
-#include <linux/slab.h>
+#include <linux/sched/signal.h>
 
 #include "udmabuf_sync.h"
-
-/**
- * struct udmabuf_writer - a CPU access that may write
- * @link: in struct udmabuf_sync's writers
- * @thread: who has begun it
- * @process: its process
- * @exec_id: tells the program that the process ran then from later ones
- */
-struct udmabuf_writer {
-	struct hlist_node link;
-	struct pid *thread;
-	struct pid *process;
-	u64 exec_id;
-};
-
-static struct udmabuf_writer *new_writer(void)
-{
-	struct udmabuf_writer *writer = kmalloc(sizeof(*writer), GFP_KERNEL_ACCOUNT);
-
-	if (!writer)
-		return NULL;
-	writer->thread = get_task_pid(current, PIDTYPE_PID);
-	writer->process = get_task_pid(current, PIDTYPE_TGID);
-	writer->exec_id = current->self_exec_id;
-	return writer;
-}
-
-static void free_writer(struct udmabuf_writer *writer)
-{
-	if (!writer)
-		return;
-	put_pid(writer->thread);
-	put_pid(writer->process);
-	kfree(writer);
-}
-
-static void remove_writer(struct udmabuf_writer *writer)
-{
-	hlist_del(&writer->link);
-	free_writer(writer);
-}
-
-/* Whether the thread can still go on with its access: it runs the same program. */
-static bool is_alive(const struct udmabuf_writer *writer)
-{
-	struct task_struct *task;
-	bool alive;
-
-	rcu_read_lock();
-	task = pid_task(writer->thread, PIDTYPE_PID);
-	alive = task && !(READ_ONCE(task->flags) & PF_EXITING) &&
-		READ_ONCE(task->self_exec_id) == writer->exec_id;
-	rcu_read_unlock();
-	return alive;
-}
-
-/* Whether somebody is writing. Those that died meanwhile are forgotten. */
-static bool has_writers(struct udmabuf_sync *sync)
-{
-	struct udmabuf_writer *writer;
-	struct hlist_node *next;
-
-	hlist_for_each_entry_safe(writer, next, &sync->writers, link) {
-		if (is_alive(writer))
-			return true;
-		remove_writer(writer);
-		cond_resched();
-	}
-	return false;
-}
-
-/*
- * The access of this thread; or, if it has none and @any_thread, of another one of
- * the same process, for programs that begin in one and end in another.
- */
-static struct udmabuf_writer *find_writer(struct udmabuf_sync *sync, bool any_thread)
-{
-	struct udmabuf_writer *writer, *found = NULL;
-
-	hlist_for_each_entry(writer, &sync->writers, link) {
-		/* Of the program that ran before there may be some yet. */
-		if (writer->exec_id != current->self_exec_id)
-			continue;
-		if (writer->thread == task_pid(current))
-			return writer;
-		if (any_thread && writer->process == task_tgid(current))
-			found = writer;
-		cond_resched();
-	}
-	return found;
-}
 
 static bool may_write(const struct udmabuf_attachment *a)
 {
@@ -167,14 +75,20 @@ static void view_to_memory(struct udmabuf_attachment *a)
 	dma_sync_sgtable_for_cpu(a->dev, a->sgts[DMA_BIDIRECTIONAL], DMA_BIDIRECTIONAL);
 }
 
-/* @same: whose view is the same as memory already, or NULL; @time: when copying began */
-static void memory_to_views(struct udmabuf_sync *sync,
-			    const struct udmabuf_attachment *same, ktime_t time)
+/*
+ * @same: whose view is the same as memory already, or NULL; @time: when copying began.
+ * Without @same, -EINTR for a fatal signal, with some views as they were: that is no worse
+ * than to have been killed before. With @same, that view may be nowhere else by then.
+ */
+static int memory_to_views(struct udmabuf_sync *sync,
+			   const struct udmabuf_attachment *same, ktime_t time)
 {
 	struct udmabuf_attachment *a;
 	unsigned int dir;
 
 	hlist_for_each_entry(a, &sync->attachments, link) {
+		if (!same && fatal_signal_pending(current))
+			return -EINTR;
 		for (dir = 0; dir < ARRAY_SIZE(a->sgts); dir++)
 			if (a->sgts[dir] && !(a == same && dir == DMA_BIDIRECTIONAL))
 				dma_sync_sgtable_for_device(a->dev, a->sgts[dir], dir);
@@ -182,6 +96,7 @@ static void memory_to_views(struct udmabuf_sync *sync,
 		a->synced = time;
 		cond_resched();
 	}
+	return 0;
 }
 
 /*
@@ -206,7 +121,7 @@ void udmabuf_sync_init(struct udmabuf_sync *sync)
 {
 	mutex_init(&sync->lock);
 	INIT_HLIST_HEAD(&sync->attachments);
-	INIT_HLIST_HEAD(&sync->writers);
+	sync->writers = NULL;
 }
 
 /**
@@ -217,13 +132,7 @@ void udmabuf_sync_init(struct udmabuf_sync *sync)
  */
 void udmabuf_sync_exit(struct udmabuf_sync *sync)
 {
-	struct udmabuf_writer *writer;
-	struct hlist_node *next;
-
-	hlist_for_each_entry_safe(writer, next, &sync->writers, link) {
-		remove_writer(writer);
-		cond_resched();
-	}
+	udmabuf_free_writers(sync);
 	mutex_destroy(&sync->lock);
 }
 
@@ -301,14 +210,14 @@ unlock:
 void udmabuf_sync_unmap(struct udmabuf_sync *sync, struct udmabuf_attachment *a,
 			enum dma_data_direction asked)
 {
-	mutex_lock(&sync->lock);
+	udmabuf_lock_writers(sync, false);
 	/* Some drivers unmap in another direction than they mapped. */
 	if (!a->mapped[asked])
 		for (asked = 0; asked < DMA_FROM_DEVICE && !a->mapped[asked];)
 			asked++;
 	if (a->mapped[asked])
 		a->mapped[asked]--;
-	if (asked == DMA_FROM_DEVICE && a->newer && !has_writers(sync))
+	if (asked == DMA_FROM_DEVICE && a->newer && !udmabuf_has_writers(sync))
 		spread_view(sync, a);
 	mutex_unlock(&sync->lock);
 }
@@ -329,9 +238,9 @@ void udmabuf_sync_unmap(struct udmabuf_sync *sync, struct udmabuf_attachment *a,
 void udmabuf_sync_detach(struct udmabuf_sync *sync, struct udmabuf_attachment *a)
 {
 	dma_resv_lock(sync->resv, NULL);
-	mutex_lock(&sync->lock);
+	udmabuf_lock_writers(sync, false);
 	if (a->newer && !sync->handed_over && latest_view(sync) == a &&
-	    has_write_fence_since(sync, a->synced) && !has_writers(sync))
+	    has_write_fence_since(sync, a->synced) && !udmabuf_has_writers(sync))
 		spread_view(sync, a);
 	hlist_del(&a->link);
 	mutex_unlock(&sync->lock);
@@ -365,7 +274,7 @@ int udmabuf_sync_begin(struct udmabuf_sync *sync, enum dma_data_direction dir)
 	long ret;
 
 	if (write) {
-		writer = new_writer();
+		writer = udmabuf_new_writer(sync);
 		if (!writer)
 			return -ENOMEM;
 	}
@@ -373,24 +282,24 @@ int udmabuf_sync_begin(struct udmabuf_sync *sync, enum dma_data_direction dir)
 				    MAX_SCHEDULE_TIMEOUT);
 	if (ret < 0)
 		goto free;
-	ret = mutex_lock_killable(&sync->lock);
+	ret = udmabuf_lock_writers(sync, true);
 	if (ret)
 		goto free;
 
-	if (!has_writers(sync)) {
+	if (!udmabuf_has_writers(sync)) {
 		latest = latest_view(sync);
 		if (latest)
 			spread_view(sync, latest);
 	}
 	sync->handed_over = false;
-	if (write && !find_writer(sync, false)) {
-		hlist_add_head(&writer->link, &sync->writers);
+	if (write && !udmabuf_find_writer(sync, false)) {
+		udmabuf_add_writer(sync, writer);
 		writer = NULL;
 	}
 	mutex_unlock(&sync->lock);
 	ret = 0;
 free:
-	free_writer(writer);
+	udmabuf_free_writer(writer);
 	return ret;
 }
 
@@ -404,21 +313,25 @@ free:
  *
  * Context: may sleep; takes the lock.
  *
- * Return: 0; -EINTR for a fatal signal.
+ * Return: 0; -EINTR for a fatal signal, with nothing ended.
  */
 int udmabuf_sync_end(struct udmabuf_sync *sync, enum dma_data_direction dir)
 {
 	struct udmabuf_writer *writer;
+	int err;
 
 	if (dir == DMA_FROM_DEVICE)
 		return 0;
 	if (mutex_lock_killable(&sync->lock))
 		return -EINTR;
-	writer = find_writer(sync, true);
+	err = memory_to_views(sync, NULL, look_at_fences(sync));
+	if (err)
+		goto unlock;
+	writer = udmabuf_find_writer(sync, true);
 	sync->handed_over = !writer;
 	if (writer)
-		remove_writer(writer);
-	memory_to_views(sync, NULL, look_at_fences(sync));
+		udmabuf_remove_writer(sync, writer);
+unlock:
 	mutex_unlock(&sync->lock);
-	return 0;
+	return err;
 }

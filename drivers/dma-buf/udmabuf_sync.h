@@ -14,20 +14,22 @@
 struct device;
 struct dma_resv;
 struct sg_table;
+struct udmabuf_writer;
+struct udmabuf_writers;
 
 /**
  * struct udmabuf_sync - who accesses a buffer
- * @lock: protects the lists and what is in them; taken inside dma_resv (which 6.1 does
- *	not hold when it maps), nothing is taken inside it
+ * @lock: protects the attachments and writers; taken inside dma_resv (which 6.1 does not
+ *	hold when it maps), nothing is taken inside it
  * @attachments: list of struct udmabuf_attachment, the latest first
- * @writers: list of CPU accesses in progress that may write
+ * @writers: CPU accesses in progress that may write; NULL: there have been none
  * @handed_over: memory was last handed over by an access that had not begun
  * @resv: fences of the devices' accesses; set when there is a dma-buf
  */
 struct udmabuf_sync {
 	struct mutex lock; /* attachments, writers, handed_over */
 	struct hlist_head attachments;
-	struct hlist_head writers;
+	struct udmabuf_writers *writers;
 	bool handed_over;
 	struct dma_resv *resv;
 };
@@ -62,5 +64,14 @@ void udmabuf_sync_unmap(struct udmabuf_sync *sync, struct udmabuf_attachment *a,
 			enum dma_data_direction asked);
 int udmabuf_sync_begin(struct udmabuf_sync *sync, enum dma_data_direction dir);
 int udmabuf_sync_end(struct udmabuf_sync *sync, enum dma_data_direction dir);
+
+struct udmabuf_writer *udmabuf_new_writer(struct udmabuf_sync *sync);
+void udmabuf_free_writer(struct udmabuf_writer *writer);
+void udmabuf_add_writer(struct udmabuf_sync *sync, struct udmabuf_writer *writer);
+void udmabuf_remove_writer(struct udmabuf_sync *sync, struct udmabuf_writer *writer);
+struct udmabuf_writer *udmabuf_find_writer(struct udmabuf_sync *sync, bool any_thread);
+int udmabuf_lock_writers(struct udmabuf_sync *sync, bool killable);
+bool udmabuf_has_writers(struct udmabuf_sync *sync);
+void udmabuf_free_writers(struct udmabuf_sync *sync);
 
 #endif /* _UDMABUF_SYNC_H */
