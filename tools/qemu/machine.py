@@ -46,6 +46,7 @@ class Machine(Client):
         listener = socket.socket(socket.AF_UNIX)
         listener.bind("qmp")
         listener.listen()
+        self.size = width, height
         super().__init__([
             "qemu-system-x86_64", "-accel", "tcg", "-cpu", "max,erms=off,fsrm=off",
             "-nodefaults", "-no-user-config", "-display", display, "-no-reboot",
@@ -59,11 +60,12 @@ class Machine(Client):
             "-qmp", "unix:display,server=on,wait=off", *options], "stdout", log=None)
         wait_readable(listener, self.process, "QEMU")
         self.control = listener.accept()[0].makefile("rw")
+        os.remove("qmp")
         self.control.readline()
         self.command("qmp_capabilities")
 
     def command(self, name, **arguments):
-        """Of QEMU."""
+        """Of QEMU. Returns what it says."""
         json.dump({"execute": name, "arguments": arguments}, self.control)
         self.control.flush()
         while True:
@@ -71,13 +73,23 @@ class Machine(Client):
             if "error" in answer:
                 raise Failure(f"{name}: {answer['error']['desc']}")
             if "return" in answer:
-                return
+                return answer["return"]
 
     def tell(self, line, answer):
         """To the guest."""
         self.process.stdin.write(line + "\n")
         self.process.stdin.flush()
         self.wait_for(f"^{answer}$")
+
+    def check_screen(self, number):
+        """It shows that picture."""
+        width, height = self.size
+        self.command("screendump", filename=os.path.abspath("screen"))
+        with open("screen", "rb") as file:
+            screen = file.read()
+        if screen != b"P6\n%d %d\n255\n" % (width, height) \
+                + picture(number, width * height // PAGE_PIXELS):
+            raise Failure(f"the screen does not show picture {number}")
 
     def buffers(self):
         """Those that it made: inode, bytes, pages of each kind of folio."""
