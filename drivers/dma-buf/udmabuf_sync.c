@@ -132,7 +132,8 @@ void udmabuf_sync_init(struct udmabuf_sync *sync)
  */
 void udmabuf_sync_exit(struct udmabuf_sync *sync)
 {
-	udmabuf_free_writers(sync);
+	if (sync->writers)
+		udmabuf_free_writers(sync);
 	mutex_destroy(&sync->lock);
 }
 

@@ -263,7 +263,7 @@ bool udmabuf_has_writers(struct udmabuf_sync *sync)
 
 /**
  * udmabuf_free_writers() - forget all accesses
- * @sync: the buffer's, to which nobody has access any more
+ * @sync: the buffer's, to which nobody has access any more, and somebody had
  *
  * Context: may sleep.
  */
