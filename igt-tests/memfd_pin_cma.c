@@ -17,6 +17,7 @@
 #define NPAGES		(SIZE / page_size())
 #define POOL_SIZE	"/sys/kernel/mm/hugepages/hugepages-2048kB/nr_hugepages"
 #define AGREE		512	/* pages that are looked at one by one */
+#define COUNT_SLACK	1024	/* pages that a counter may be wrong by */
 
 /*
  * Movable memory is taken from a zone's CMA area once that is more than half of what
@@ -55,9 +56,9 @@ static int memfd_in_cma(enum backing backing, char **mem,
 	}
 	igt_info("%lld of %zu pages in a CMA area, which lost %lld\n",
 		 (long long)cma, NPAGES, (long long)taken);
-	igt_require_f(taken > (int64_t)NPAGES / 16, "too few pages in a CMA area\n");
-	/* The area may have lost some to others. */
-	igt_assert(cma >= taken / 2);
+	/* It may have lost some to others, and CPUs keep some of its count for themselves. */
+	igt_assert_lte(taken / 2 - COUNT_SLACK, cma);
+	igt_require_f(cma > (int64_t)NPAGES / 16, "too few pages in a CMA area\n");
 	return memfd;
 }
 
@@ -66,10 +67,14 @@ static bool must_move(const struct pin_test_block *block)
 	return block->type != PIN_TEST_BLOCK_OTHER || is_movable(block->pfn);
 }
 
-/* What had to be moved has been moved, and nothing else. */
+/*
+ * What had to be moved has been moved, and nothing else, but for what compaction may have
+ * moved meanwhile.
+ */
 static void check_moved(int dev, enum backing backing)
 {
 	struct pin_test_block *blocks = calloc(NPAGES, sizeof(*blocks)), now;
+	size_t others = 0;
 	int memfd, dmabuf;
 	char *mem, *buf;
 
@@ -80,8 +85,12 @@ static void check_moved(int dev, enum backing backing)
 		now = query_block(memfd, i);
 		igt_assert_eq(now.type, PIN_TEST_BLOCK_OTHER);
 		igt_assert(!is_movable(now.pfn));
-		igt_assert_eq(now.pfn != blocks[i].pfn, must_move(&blocks[i]));
+		if (must_move(&blocks[i]))
+			igt_assert(now.pfn != blocks[i].pfn);
+		else
+			others += now.pfn != blocks[i].pfn;
 	}
+	igt_assert(others <= NPAGES / 50);
 	buf = map_fd(dmabuf, SIZE);
 	igt_assert_eq(count_filled(buf, 0, NPAGES, 1), NPAGES);
 	igt_assert_eq(count_shared(buf, mem, NPAGES), NPAGES);
@@ -102,8 +111,11 @@ static void test_thp(int dev)
 	check_moved(dev, THP);
 }
 
-/* Whether a page is pinned at once; others may have its folio for a moment. */
-static bool is_pinned_at_once(int dev, int memfd, size_t page)
+/*
+ * A dma-buf of a page, or -1 if it would have to wait; others may have the folio for a
+ * moment.
+ */
+static int pin_at_once(int dev, int memfd, size_t page)
 {
 	int dmabuf = -EAGAIN;
 
@@ -112,9 +124,7 @@ static bool is_pinned_at_once(int dev, int memfd, size_t page)
 					pages(page), page_size());
 	igt_require_f(dmabuf != -ENOTTY, "no UDMABUF_CREATE_EXT\n");
 	igt_assert(dmabuf >= 0 || dmabuf == -EAGAIN);
-	if (dmabuf >= 0)
-		close(dmabuf);
-	return dmabuf >= 0;
+	return dmabuf < 0 ? -1 : dmabuf;
 }
 
 /* Whether the kernel's own function leaves a page where it is. */
@@ -128,9 +138,37 @@ static bool is_left(int memfd, size_t page, uint64_t pfn)
 }
 
 /*
- * Of each page, what its block says, what is pinned without the kernel's functions, and
- * what these do with it.
+ * What the block of a page says, whether it is pinned without the kernel's functions, and
+ * what these do with it. Returns whether it has been moved.
  */
+static bool check_agreed(int dev, int memfd, size_t page)
+{
+	struct pin_test_block block;
+	int dmabuf;
+
+	/* Until compaction has not moved it in between */
+	do {
+		block = query_block(memfd, page);
+		dmabuf = pin_at_once(dev, memfd, page);
+		if (dmabuf >= 0 && must_move(&block))
+			igt_assert(query_block(memfd, page).pfn != block.pfn);
+	} while (dmabuf >= 0 && query_block(memfd, page).pfn != block.pfn &&
+		 !close(dmabuf));
+
+	if (dmabuf >= 0) {
+		igt_assert(is_left(memfd, page, block.pfn));
+		close(dmabuf);
+		return false;
+	}
+	igt_assert(must_move(&block) || query_block(memfd, page).pfn != block.pfn);
+	igt_assert(!is_left(memfd, page, block.pfn));
+	/* Where it is now, it can be pinned. */
+	dmabuf = pin_at_once(dev, memfd, page);
+	igt_assert_lte(0, dmabuf);
+	close(dmabuf);
+	return true;
+}
+
 static void test_agree(int dev)
 {
 	struct pin_test_block *blocks = calloc(NPAGES, sizeof(*blocks));
@@ -143,15 +181,8 @@ static void test_agree(int dev)
 	/* From a page on that is in a CMA area, if there are enough behind it. */
 	while (first < NPAGES - AGREE && blocks[first].type != PIN_TEST_BLOCK_CMA)
 		first++;
-	for (size_t i = first; i < first + AGREE; i++) {
-		bool must = must_move(&blocks[i]);
-
-		igt_assert_eq(is_pinned_at_once(dev, memfd, i), !must);
-		igt_assert_eq(is_left(memfd, i, blocks[i].pfn), !must);
-		/* Where it is now, it can be pinned. */
-		igt_assert(is_pinned_at_once(dev, memfd, i));
-		moved += must;
-	}
+	for (size_t i = first; i < first + AGREE; i++)
+		moved += check_agreed(dev, memfd, i);
 	igt_info("%zu of %d pages moved\n", moved, AGREE);
 	igt_assert(moved);
 	unmap(mem, SIZE);
