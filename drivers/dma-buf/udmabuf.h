@@ -14,6 +14,7 @@
 
 struct dentry;
 struct dma_buf;
+struct module;
 struct pin_mount;
 struct udmabuf_create_item;
 struct vm_area_struct;
@@ -26,6 +27,7 @@ struct vm_area_struct;
  * @flags: UDMABUF_FLAGS_READONLY and UDMABUF_FLAGS_UNSEALED
  * @uid: the user that made it
  * @mounts: mounts that have to outlive the pages
+ * @owner: the driver that the buffer was made for, or NULL
  * @dmabuf: the dma-buf, and
  * @ino: its inode number
  * @link: in a list of udmabuf_debug.c, and
@@ -39,6 +41,7 @@ struct udmabuf {
 	unsigned int flags;
 	kuid_t uid;
 	struct pin_mount *mounts;
+	struct module *owner;
 	struct dma_buf *dmabuf;
 	unsigned long ino;
 	struct list_head link;

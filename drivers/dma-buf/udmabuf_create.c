@@ -245,6 +245,7 @@ void udmabuf_free(struct udmabuf *ubuf, bool dirty)
 	memfd_pins_release(&ubuf->pins, dirty);
 	pin_mounts_release(&ubuf->mounts);
 	udmabuf_sync_exit(&ubuf->sync);
+	module_put(ubuf->owner);
 	kfree(ubuf);
 }
 
@@ -265,8 +266,11 @@ static long count_pages(const struct udmabuf_create_item *list, u32 count)
 	return nr_pages;
 }
 
-/* A buffer that is charged for its pages, and has none yet, or an ERR_PTR. */
-static struct udmabuf *new_buffer(unsigned int flags, const char *driver, long nr_pages)
+/*
+ * A buffer that is charged for its pages, and has none yet, or an ERR_PTR. @owner: the
+ * driver that asked for it, or NULL if it was a program.
+ */
+static struct udmabuf *new_buffer(unsigned int flags, struct module *owner, long nr_pages)
 {
 	struct udmabuf *ubuf;
 	int err;
@@ -280,7 +284,12 @@ static struct udmabuf *new_buffer(unsigned int flags, const char *driver, long n
 	ubuf->flags = flags;
 	ubuf->uid = current_uid();
 
-	err = memfd_pins_charge(&ubuf->pins, driver, nr_pages);
+	if (owner) {
+		__module_get(owner);
+		ubuf->owner = owner;
+	}
+	err = memfd_pins_charge(&ubuf->pins, owner ? module_name(owner) : "udmabuf",
+				nr_pages);
 	if (err) {
 		udmabuf_free(ubuf, false);
 		return ERR_PTR(err);
@@ -320,7 +329,7 @@ struct dma_buf *udmabuf_create(unsigned int flags, u32 count,
 	char *name = NULL;
 	int err;
 
-	ubuf = new_buffer(flags, "udmabuf", count_pages(list, count));
+	ubuf = new_buffer(flags, NULL, count_pages(list, count));
 	if (IS_ERR(ubuf))
 		return ERR_CAST(ubuf);
 	err = add_all(ubuf, list, count, &name);
@@ -336,7 +345,8 @@ struct dma_buf *udmabuf_create(unsigned int flags, u32 count,
  * @start: byte offset of the range in the file, a multiple of the page size
  * @size: its length in bytes, a multiple of the page size
  * @file_flags: O_RDWR or O_RDONLY: of the dma-buf's file
- * @driver: who makes it, as it is to be shown of the charge: a constant
+ * @owner: the driver that calls, which is shown beside the charge, and stays loaded as long
+ *	as there is the dma-buf, with its fences
  *
  * It is one of ours in every respect: charged to the calling process, in the list of
  * buffers, named like the file.
@@ -346,19 +356,19 @@ struct dma_buf *udmabuf_create(unsigned int flags, u32 count,
  * mmap_lock, an inode lock or dma_resv.
  *
  * Return: the dma-buf, or an ERR_PTR: -EBADFD if @memfd is not on shmem or hugetlbfs,
- * -EINVAL if it is not sealed so, or for a range that is empty or outside of it, -EBUSY
- * while F_SEAL_WRITE is being added, or those of memfd_pins_charge(), memfd_pin_range()
- * and dma_buf_export().
+ * -EINVAL if it is not sealed so, or for a range that is empty or outside of it, -EACCES if
+ * it can only be appended to, -EBUSY while F_SEAL_WRITE is being added, or those of
+ * memfd_pins_charge(), memfd_pin_range() and dma_buf_export().
  */
 struct dma_buf *udmabuf_export_file(struct file *memfd, loff_t start, u64 size,
-				    int file_flags, const char *driver)
+				    int file_flags, struct module *owner)
 {
 	const struct udmabuf_create_item item = { .offset = start, .size = size };
 	struct udmabuf *ubuf;
 	char *name = NULL;
 	int err;
 
-	ubuf = new_buffer(0, driver, count_pages(&item, 1));
+	ubuf = new_buffer(0, owner, count_pages(&item, 1));
 	if (IS_ERR(ubuf))
 		return ERR_CAST(ubuf);
 	err = add_file(ubuf, memfd, &item, 1, &name);

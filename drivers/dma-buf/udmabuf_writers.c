@@ -145,35 +145,6 @@ static struct udmabuf_writer *first_writer(struct udmabuf_sync *sync)
 					link);
 }
 
-/**
- * udmabuf_find_writer() - find the access of the calling thread
- * @sync: the buffer's
- * @any_thread: if it has none, that of another one of the same process, for programs that
- *	begin in one and end in another
- *
- * Not of the program that the process ran before, of which there may be some yet.
- *
- * Context: with the lock held.
- *
- * Return: the access or NULL.
- */
-struct udmabuf_writer *udmabuf_find_writer(struct udmabuf_sync *sync, bool any_thread)
-{
-	const struct udmabuf_writer key = {
-		.process = task_tgid(current),
-		.exec_id = current->self_exec_id,
-		.thread = task_pid(current),
-	};
-	struct rb_node *node;
-
-	if (!sync->writers)
-		return NULL;
-	node = rb_find(&key, &sync->writers->tree, compare_threads);
-	if (!node && any_thread)
-		node = rb_find(&key, &sync->writers->tree, compare_programs);
-	return rb_entry_safe(node, struct udmabuf_writer, node);
-}
-
 /* Whether the thread can still go on with its access: it runs the same program. */
 static bool is_alive(const struct udmabuf_writer *writer)
 {
@@ -186,6 +157,44 @@ static bool is_alive(const struct udmabuf_writer *writer)
 		READ_ONCE(task->self_exec_id) == writer->exec_id;
 	rcu_read_unlock();
 	return alive;
+}
+
+/**
+ * udmabuf_find_writer() - find the access of the calling thread
+ * @sync: the buffer's
+ * @any_thread: if it has none, that of another one of the same process, for programs that
+ *	begin in one and end in another
+ *
+ * Not of the program that the process ran before, of which there may be some yet, nor of a
+ * thread that died.
+ *
+ * Context: with the lock held.
+ *
+ * Return: the access or NULL.
+ */
+struct udmabuf_writer *udmabuf_find_writer(struct udmabuf_sync *sync, bool any_thread)
+{
+	const struct udmabuf_writer key = {
+		.process = task_tgid(current),
+		.exec_id = current->self_exec_id,
+		.thread = task_pid(current),
+	};
+	struct udmabuf_writer *writer;
+	struct rb_node *node;
+
+	if (!sync->writers)
+		return NULL;
+	node = rb_find(&key, &sync->writers->tree, compare_threads);
+	if (node || !any_thread)
+		return rb_entry_safe(node, struct udmabuf_writer, node);
+	while ((node = rb_find(&key, &sync->writers->tree, compare_programs))) {
+		writer = rb_entry(node, struct udmabuf_writer, node);
+		if (is_alive(writer))
+			return writer;
+		udmabuf_remove_writer(sync, writer);
+		cond_resched();
+	}
+	return NULL;
 }
 
 /**

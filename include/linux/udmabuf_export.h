@@ -9,8 +9,9 @@
 
 struct dma_buf;
 struct file;
+struct module;
 
 struct dma_buf *udmabuf_export_file(struct file *memfd, loff_t start, u64 size,
-				    int file_flags, const char *driver);
+				    int file_flags, struct module *owner);
 
 #endif /* _LINUX_UDMABUF_EXPORT_H */

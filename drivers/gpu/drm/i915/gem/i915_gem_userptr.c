@@ -130,6 +130,19 @@ static int is_still_shared(struct drm_i915_gem_object *obj)
 }
 
 /*
+ * Whether the pages are those that there were at the sequence that they were pinned at.
+ * hugetlbfs leaves out a mapping in which a fault is going on when it unmaps a hole, and
+ * comes back only for page tables that have the page, which pins do not need.
+ */
+static bool are_there(const struct userptr_pins *pins)
+{
+	const struct memfd_span *first = memfd_pins_span(&pins->pages, 0);
+
+	return !pins->by_folio || !PageHuge(pfn_to_page(first->pfn)) ||
+	       userptr_in_file(&pins->pages);
+}
+
+/*
  * Keep the pages if they are those that the process has at @seq, else drop them.
  * Returns 1 if they are kept, 0 if there are none now, or an error.
  */
@@ -143,7 +156,8 @@ static int userptr_keep_pages(struct drm_i915_gem_object *obj, unsigned long seq
 		ret = i915_gem_object_lock_interruptible(obj, NULL);
 		if (ret)
 			return ret;
-		keep = userptr->pins && userptr->notifier_seq == seq;
+		keep = userptr->pins && userptr->notifier_seq == seq &&
+		       are_there(userptr->pins);
 		if (keep)
 			ask = userptr->pins->by_folio;
 		else

@@ -48,6 +48,7 @@ struct userptr_pins *userptr_pin_user(struct workqueue_struct *wq,
 struct userptr_pins *userptr_pin_file(struct workqueue_struct *wq,
 				      struct file *file, pgoff_t index,
 				      u32 nr_pages);
+bool userptr_in_file(const struct memfd_pins *pages);
 struct file *userptr_find_file(struct mm_struct *mm, unsigned long start,
 			       unsigned long size, bool write, pgoff_t *index);
 

@@ -12,6 +12,7 @@
 #include <linux/err.h>
 #include <linux/fcntl.h>
 #include <linux/file.h>
+#include <linux/module.h>
 #include <linux/sched.h>
 #include <linux/udmabuf_export.h>
 #include <drm/drm_device.h>
@@ -37,9 +38,22 @@ static struct dma_buf *make_dmabuf(struct drm_i915_gem_object *obj, u32 flags)
 	if (!file)
 		return ERR_PTR(-EINVAL);
 	dmabuf = udmabuf_export_file(file, (loff_t)index << PAGE_SHIFT,
-				     obj->base.size, flags & O_ACCMODE, "i915");
+				     obj->base.size, flags & O_ACCMODE,
+				     THIS_MODULE);
 	fput(file);
 	return dmabuf;
+}
+
+/* Whether DRM has the object's dma-buf, or is going to be given it. */
+static bool is_exported(struct drm_i915_gem_object *obj)
+{
+	struct drm_device *drm = obj->base.dev;
+	bool exported;
+
+	mutex_lock(&drm->object_name_lock);
+	exported = obj->base.dma_buf || obj->userptr.dmabuf;
+	mutex_unlock(&drm->object_name_lock);
+	return exported;
 }
 
 /**
@@ -67,19 +81,14 @@ int i915_gem_userptr_export_prepare(struct drm_i915_gem_object *obj, u32 flags)
 {
 	struct drm_device *drm = obj->base.dev;
 	struct dma_buf *dmabuf;
-	bool exported;
 
-	mutex_lock(&drm->object_name_lock);
-	exported = obj->base.dma_buf;
-	mutex_unlock(&drm->object_name_lock);
-	if (exported)
+	if (is_exported(obj))
 		return 0;
-
 	dmabuf = make_dmabuf(obj, flags);
+	/* Of two threads, one is enough, also where the limit has room for one. */
 	if (IS_ERR(dmabuf))
-		return PTR_ERR(dmabuf);
+		return is_exported(obj) ? 0 : PTR_ERR(dmabuf);
 	mutex_lock(&drm->object_name_lock);
-	/* Of two threads, one is enough. */
 	if (!obj->userptr.dmabuf)
 		swap(obj->userptr.dmabuf, dmabuf);
 	mutex_unlock(&drm->object_name_lock);

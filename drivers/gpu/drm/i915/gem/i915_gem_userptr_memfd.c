@@ -65,38 +65,57 @@ struct file *userptr_find_file(struct mm_struct *mm, unsigned long start,
 	return file;
 }
 
-/*
- * Whether what is pinned is what the file has there: 1 or 0, or -EINTR. It may have
- * had a hole punched since, of which the notifier told before the folios went, and so
- * perhaps before anybody asked for its sequence. Who punches holes later tells later, for
- * the inode lock is held now. Others can keep that lock, and are not waited for: then
- * it is -EBUSY.
+/**
+ * userptr_in_file() - whether all folios are still in the file that they were pinned in
+ * @pages: folios of a file, pinned
+ *
+ * A folio that is pinned leaves its file for good if a hole is punched.
+ *
+ * Context: may sleep. Where nothing but this tells of holes, with the inode lock held.
+ *
+ * Return: true or false; either if there is a fatal signal.
  */
-static int is_still_there(struct file *file, const struct memfd_pins *pages)
+bool userptr_in_file(const struct memfd_pins *pages)
 {
-	struct inode *inode = file_inode(file);
 	const struct memfd_span *span;
 	unsigned long i, pfn, end, nr;
 	struct folio *folio;
-	int ret = 1;
 
-	if (!inode_trylock_shared(inode))
-		return -EBUSY;
-	for (i = 0; i < pages->nr_spans && ret > 0; i++) {
+	for (i = 0; i < pages->nr_spans; i++) {
 		span = memfd_pins_span(pages, i);
 		end = span->pfn + span->nr;
 		for (pfn = span->pfn; pfn < end; pfn += nr) {
 			folio = page_folio(pfn_to_page(pfn));
+			if (!READ_ONCE(folio->mapping))
+				return false;
 			nr = folio_nr_pages(folio) - (pfn - folio_pfn(folio));
-			if (READ_ONCE(folio->mapping) != file->f_mapping)
-				ret = 0;
 			cond_resched();
 		}
 		if (fatal_signal_pending(current))
-			ret = -EINTR;
+			break;
 	}
+	return true;
+}
+
+/*
+ * Whether what is pinned is what the file has there: 0, or -EAGAIN. There may have been
+ * a hole punched since, of which the notifier told before the folios went, and so
+ * perhaps before anybody asked for its sequence. Who punches holes later tells later, for
+ * the inode lock is held now. Others can keep that lock, and are not waited for: then
+ * it is -EBUSY.
+ */
+static int check_holes(struct file *file, const struct memfd_pins *pages)
+{
+	struct inode *inode = file_inode(file);
+	bool there;
+
+	if (!inode_trylock_shared(inode))
+		return -EBUSY;
+	there = userptr_in_file(pages);
 	inode_unlock_shared(inode);
-	return ret;
+	if (fatal_signal_pending(current))
+		return -EINTR;
+	return there ? 0 : -EAGAIN;
 }
 
 /**
@@ -122,7 +141,7 @@ struct userptr_pins *userptr_pin_file(struct workqueue_struct *wq,
 {
 	loff_t start = (loff_t)index << PAGE_SHIFT;
 	struct userptr_pins *pins;
-	int err, there;
+	int err;
 
 	pins = userptr_pins_alloc(wq, true);
 	if (!pins)
@@ -130,10 +149,8 @@ struct userptr_pins *userptr_pin_file(struct workqueue_struct *wq,
 	err = memfd_pin_range(&pins->pages, file, start,
 			      start + ((loff_t)nr_pages << PAGE_SHIFT) - 1,
 			      MEMFD_PIN_UNCHARGED);
-	if (!err) {
-		there = is_still_there(file, &pins->pages);
-		err = there ? min(there, 0) : -EAGAIN;
-	}
+	if (!err)
+		err = check_holes(file, &pins->pages);
 	if (err) {
 		userptr_pins_free(pins, false);
 		return ERR_PTR(err);

@@ -329,6 +329,7 @@ int i915_gem_userptr_mock_selftests(void)
 		SUBTEST(igt_userptr_invalidate),
 		SUBTEST(igt_userptr_shrink),
 		SUBTEST(igt_userptr_punch),
+		SUBTEST(igt_userptr_punch_untold),
 		SUBTEST(igt_userptr_protect),
 		SUBTEST(igt_userptr_collide),
 		SUBTEST(igt_userptr_foreign),

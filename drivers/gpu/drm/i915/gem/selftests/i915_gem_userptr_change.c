@@ -125,6 +125,43 @@ static int igt_userptr_punch(void *arg)
 	return igt_userptr_end(&mem, good);
 }
 
+static void punch_all(void *arg)
+{
+	ok(!punch_hole(arg, 0, SZ_2M));
+}
+
+/*
+ * A hole in hugetlbfs, while there is a fault in the mapping that does not have the page in
+ * its page tables: nobody tells the notifier.
+ */
+static int igt_userptr_punch_untold(void *arg)
+{
+	struct file *file = make_hugetlb(SZ_2M);
+	struct hugetlb_vma_lock *lock;
+	struct igt_userptr mem;
+	bool good;
+
+	if (IS_ERR(file)) {
+		pr_info("%s: skipped: no huge pages: %pe\n", __func__, file);
+		return 0;
+	}
+	/* Not by a touch of the mapping */
+	good = igt_userptr_begin(&mem, arg, file, 0, SZ_2M, 0, SZ_2M / PAGE_SIZE) &&
+	       ok(!vfs_fallocate(file, 0, 0, SZ_2M)) &&
+	       ok(!igt_userptr_submit(mem.obj)) && ok(by_folio(mem.obj));
+	if (!good)
+		return igt_userptr_end(&mem, good);
+	mmap_read_lock(current->mm);
+	lock = vma_lookup(current->mm, mem.addr)->vm_private_data;
+	down_read(&lock->rw_sema);
+	mmap_read_unlock(current->mm);
+	good = call_elsewhere(punch_all, file);
+	up_read(&lock->rw_sema);
+	good = good && ok(!igt_userptr_submit(mem.obj)) &&
+	       sgt_is_file(mem.obj->mm.pages, file, 0, SZ_2M / PAGE_SIZE, UINT_MAX);
+	return igt_userptr_end(&mem, good);
+}
+
 /*
  * mprotect() does not tell the notifier where there are no page tables, and does no
  * more than this.
@@ -166,8 +203,9 @@ static int igt_userptr_collide(void *arg)
 
 	seq = mmu_interval_read_begin(&obj->userptr.notifier);
 	late = userptr_pin(obj);
-	good = ok(!IS_ERR(late)) &&
-	       ok(!punch_hole(file, 40 * PAGE_SIZE, PAGE_SIZE));
+	good = ok(!IS_ERR(late)) && ok(userptr_in_file(&late->pages)) &&
+	       ok(!punch_hole(file, 40 * PAGE_SIZE, PAGE_SIZE)) &&
+	       ok(!userptr_in_file(&late->pages));
 	i915_gem_object_lock(obj, NULL);
 	good = good && ok(userptr_install(obj, late, seq) == -EAGAIN) &&
 	       ok(!obj->userptr.pins);

@@ -305,9 +305,13 @@ static int igt_userptr_export_limit(void *arg)
 	good = igt_userptr_begin(&mem, arg, make_shmem(SIZE), 0, SIZE, 0, NR) &&
 	       seal(mem.file, F_SEAL_SHRINK);
 	if (good) {
-		dmabuf = export_object(mem.obj);
-		good = ok(!IS_ERR(dmabuf)) &&
+		/* Twice is once, and nothing without it. */
+		good = ok(!i915_gem_userptr_export_prepare(mem.obj, O_RDWR)) &&
+		       ok(!i915_gem_userptr_export_prepare(mem.obj, O_RDWR)) &&
 		       ok(pages_charged() == charged + NR);
+		dmabuf = i915_gem_userptr_export(mem.obj);
+		good = good && ok(!IS_ERR(dmabuf)) &&
+		       ok(i915_gem_userptr_export(mem.obj) == ERR_PTR(-EAGAIN));
 		release_dmabuf(dmabuf);
 		good = good && ok(pages_charged() == charged);
 	}
