@@ -110,6 +110,17 @@ static int find_room(struct memfd_pins *pins, struct pin_cursor *cursor)
 	return 0;
 }
 
+static void free_chunks(struct memfd_pins *pins)
+{
+	unsigned long i;
+
+	for (i = 0; i < pins->max_chunks; i++) {
+		kfree(pins->chunks[i]);
+		cond_resched();
+	}
+	kvfree(pins->chunks);
+}
+
 /* Unpin the spans from number @mark on, and forget them. */
 static void unpin_spans(struct memfd_pins *pins, unsigned long mark, bool dirty)
 {
@@ -290,13 +301,8 @@ EXPORT_SYMBOL_GPL(memfd_pins_add_pages);
  */
 void memfd_pins_forget(struct memfd_pins *pins)
 {
-	unsigned long i;
-
-	for (i = 0; i < pins->max_chunks; i++) {
-		kfree(pins->chunks[i]);
-		cond_resched();
-	}
-	kvfree(pins->chunks);
+	if (pins->chunks)
+		free_chunks(pins);
 	memset(pins, 0, sizeof(*pins));
 }
 EXPORT_SYMBOL_GPL(memfd_pins_forget);
@@ -316,7 +322,9 @@ void memfd_pins_release(struct memfd_pins *pins, bool dirty)
 				  pins->charge.nr_folios, dirty);
 	unpin_spans(pins, 0, dirty);
 	pin_uncharge(&pins->charge);
-	memfd_pins_forget(pins);
+	if (pins->chunks)
+		free_chunks(pins);
+	memset(pins, 0, sizeof(*pins));
 }
 EXPORT_SYMBOL_GPL(memfd_pins_release);
 

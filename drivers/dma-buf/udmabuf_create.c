@@ -245,7 +245,8 @@ void udmabuf_free(struct udmabuf *ubuf, bool dirty)
 	memfd_pins_release(&ubuf->pins, dirty);
 	pin_mounts_release(&ubuf->mounts);
 	udmabuf_sync_exit(&ubuf->sync);
-	module_put(ubuf->owner);
+	if (ubuf->owner)
+		module_put(ubuf->owner);
 	kfree(ubuf);
 }
 
@@ -267,12 +268,18 @@ static long count_pages(const struct udmabuf_create_item *list, u32 count)
 }
 
 /*
- * A buffer that is charged for its pages, and has none yet, or an ERR_PTR. @owner: the
- * driver that asked for it, or NULL if it was a program.
+ * Make a dma-buf of ranges that a program names by descriptors in @list; or of those of
+ * @memfd, for the driver @owner. Returns it or an ERR_PTR.
  */
-static struct udmabuf *new_buffer(unsigned int flags, struct module *owner, long nr_pages)
+static struct dma_buf *make_dmabuf(unsigned int flags, u32 count,
+				   const struct udmabuf_create_item *list,
+				   struct file *memfd, struct module *owner,
+				   int file_flags)
 {
+	long nr_pages = count_pages(list, count);
+	struct dma_buf *dmabuf;
 	struct udmabuf *ubuf;
+	char *name = NULL;
 	int err;
 
 	if (nr_pages < 0)
@@ -283,25 +290,18 @@ static struct udmabuf *new_buffer(unsigned int flags, struct module *owner, long
 	udmabuf_sync_init(&ubuf->sync);
 	ubuf->flags = flags;
 	ubuf->uid = current_uid();
-
 	if (owner) {
 		__module_get(owner);
 		ubuf->owner = owner;
 	}
+
 	err = memfd_pins_charge(&ubuf->pins, owner ? module_name(owner) : "udmabuf",
 				nr_pages);
-	if (err) {
-		udmabuf_free(ubuf, false);
-		return ERR_PTR(err);
-	}
-	return ubuf;
-}
-
-/* The dma-buf of a buffer that has all its pages, unless there was an error. */
-static struct dma_buf *finish(struct udmabuf *ubuf, int err, char *name, int file_flags)
-{
-	struct dma_buf *dmabuf;
-
+	if (!err)
+		err = memfd ? add_file(ubuf, memfd, list, count, &name) :
+			      add_all(ubuf, list, count, &name);
+	/* It was about this call. */
+	ubuf->flags &= ~UDMABUF_FLAGS_NONBLOCK;
 	dmabuf = err ? ERR_PTR(err) : udmabuf_export(ubuf, name, file_flags);
 	if (IS_ERR(dmabuf)) {
 		udmabuf_free(ubuf, false);
@@ -325,18 +325,8 @@ static struct dma_buf *finish(struct udmabuf *ubuf, int err, char *name, int fil
 struct dma_buf *udmabuf_create(unsigned int flags, u32 count,
 			       const struct udmabuf_create_item *list)
 {
-	struct udmabuf *ubuf;
-	char *name = NULL;
-	int err;
-
-	ubuf = new_buffer(flags, NULL, count_pages(list, count));
-	if (IS_ERR(ubuf))
-		return ERR_CAST(ubuf);
-	err = add_all(ubuf, list, count, &name);
-	/* It was about this call. */
-	ubuf->flags &= ~UDMABUF_FLAGS_NONBLOCK;
-	return finish(ubuf, err, name,
-		      flags & UDMABUF_FLAGS_READONLY ? O_RDONLY : O_RDWR);
+	return make_dmabuf(flags, count, list, NULL, NULL,
+			   flags & UDMABUF_FLAGS_READONLY ? O_RDONLY : O_RDWR);
 }
 
 /**
@@ -364,14 +354,7 @@ struct dma_buf *udmabuf_export_file(struct file *memfd, loff_t start, u64 size,
 				    int file_flags, struct module *owner)
 {
 	const struct udmabuf_create_item item = { .offset = start, .size = size };
-	struct udmabuf *ubuf;
-	char *name = NULL;
-	int err;
 
-	ubuf = new_buffer(0, owner, count_pages(&item, 1));
-	if (IS_ERR(ubuf))
-		return ERR_CAST(ubuf);
-	err = add_file(ubuf, memfd, &item, 1, &name);
-	return finish(ubuf, err, name, file_flags);
+	return make_dmabuf(0, 1, &item, memfd, owner, file_flags);
 }
 EXPORT_SYMBOL_GPL(udmabuf_export_file);
