@@ -128,6 +128,9 @@ static void race_seal(int dev, struct seal_race *race, size_t size)
 	pthread_barrier_wait(&race->start);
 	dmabuf = __create(dev, race->memfd, 0, size);
 	igt_assert_eq(pthread_join(thread, NULL), 0);
+	/* It was being added, and nobody could know yet whether that would succeed. */
+	if (dmabuf == -EBUSY)
+		dmabuf = __create(dev, race->memfd, 0, size);
 
 	if (dmabuf >= 0) {
 		igt_assert(!race->sealed);
