@@ -322,9 +322,7 @@ void memfd_pins_release(struct memfd_pins *pins, bool dirty)
 				  pins->charge.nr_folios, dirty);
 	unpin_spans(pins, 0, dirty);
 	pin_uncharge(&pins->charge);
-	if (pins->chunks)
-		free_chunks(pins);
-	memset(pins, 0, sizeof(*pins));
+	memfd_pins_forget(pins);
 }
 EXPORT_SYMBOL_GPL(memfd_pins_release);
 

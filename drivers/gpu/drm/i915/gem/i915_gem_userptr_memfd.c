@@ -7,7 +7,6 @@
 #include <linux/hugetlb.h>
 #include <linux/memfd_pin.h>
 #include <linux/mm.h>
-#include <linux/sched/mm.h>
 #include <linux/sched/signal.h>
 #include <linux/shmem_fs.h>
 #include <linux/userfaultfd_k.h>
@@ -78,17 +77,17 @@ struct file *userptr_find_file(struct mm_struct *mm, unsigned long start,
 bool userptr_in_file(const struct memfd_pins *pages)
 {
 	const struct memfd_span *span;
-	unsigned long i, pfn, end, nr;
+	unsigned long i, pfn, end;
 	struct folio *folio;
 
 	for (i = 0; i < pages->nr_spans; i++) {
 		span = memfd_pins_span(pages, i);
 		end = span->pfn + span->nr;
-		for (pfn = span->pfn; pfn < end; pfn += nr) {
+		for (pfn = span->pfn; pfn < end;) {
 			folio = page_folio(pfn_to_page(pfn));
 			if (!READ_ONCE(folio->mapping))
 				return false;
-			nr = folio_nr_pages(folio) - (pfn - folio_pfn(folio));
+			pfn = folio_pfn(folio) + folio_nr_pages(folio);
 			cond_resched();
 		}
 		if (fatal_signal_pending(current))
