@@ -5,6 +5,7 @@ kernel's log. Runs inside the root; tools/vm/run is the way in."""
 
 import argparse
 import fcntl
+import glob
 import io
 import os
 import re
@@ -16,6 +17,7 @@ import sys
 import tempfile
 import threading
 import time
+from dataclasses import dataclass
 
 PROJECT = os.getcwd()
 BUILD = os.path.join(PROJECT, "build")
@@ -24,6 +26,8 @@ KVM_TIMEOUT = 40	# seconds; a guest that KVM can run needs five
 # Where the newest kernels come from, only one is kept, and soon a newer one: 7.2
 # is another name for whatever there is of 7.x.
 KERNELS = {"6.1": "6.1", "6.12": "6.12", "7.x": "7", "7.2": "7"}
+# Kernels of another architecture come with a root of their own.
+ARM64_KERNELS = ("arm64", "arm64-16k")
 MODULES = ("mm/memfd_pin.ko", "mm/mempinfd.ko", "mm/pin_test.ko",
            "drivers/dma-buf/udmabuf_pinfold.ko")
 
@@ -55,6 +59,20 @@ KERNEL_ARGS = [
 ]
 
 
+@dataclass
+class Kernel:
+    """What to boot: release, image, and the root that the guest sees. Programs for
+    it are built in a folder of their own unless they can run here."""
+    release: str
+    image: str
+    root: str = "/"
+    arch: str = "x86_64"
+    programs: str = "build"
+
+    def in_guest(self, path):
+        return "/" + os.path.relpath(path, self.root)
+
+
 class Parser(argparse.ArgumentParser):
     def error(self, message):
         self.print_usage(sys.stderr)
@@ -80,9 +98,11 @@ def parse_arguments():
         "kernel log on standard error when the guest did not come up or its "
         "kernel complained.")
     parser.add_argument("--kernel", default="6.12", metavar="VERSION",
-                        choices=[*KERNELS, "debug"],
+                        choices=[*KERNELS, "debug", *ARM64_KERNELS],
                         help="6.1, 6.12 (default), 7.x (or 7.2, which is the "
-                        "same) or debug: a 6.12 that checks all that it does")
+                        "same); debug: a 6.12 that checks all that it does; "
+                        "arm64 or arm64-16k: 6.12 of that architecture, with "
+                        "pages of 4 or 16 KiB")
     parser.add_argument("--stock", action="store_true",
                         help="leave the kernel as it came: none of our "
                         "modules")
@@ -107,22 +127,40 @@ def parse_arguments():
     return options
 
 
-def debug_kernel():
-    """Its release and image. Here, where mounts are ours alone, and so in the
-    guest, its modules hide those of the other kernels."""
-    made = subprocess.run(["tools/vm/debug-kernel"], stdin=subprocess.DEVNULL,
+def folder_made_by(program, what):
+    made = subprocess.run([program], stdin=subprocess.DEVNULL,
                           stdout=subprocess.PIPE, text=True)
     if made.returncode:
-        die("there is no debug kernel")
-    folder = made.stdout.strip()
-    subprocess.run(["mount", "--bind", f"{folder}/lib/modules",
-                    "/lib/modules"], check=True)
-    return os.listdir("/lib/modules")[0], f"{folder}/vmlinuz"
+        die(f"there is no {what}")
+    return made.stdout.strip()
+
+
+def bind(path, at):
+    """Mounts are ours alone, and so the guest's."""
+    os.makedirs(at, exist_ok=True)
+    subprocess.run(["mount", "--bind", path, at], check=True)
+
+
+def debug_kernel():
+    """Its modules hide those of the other kernels."""
+    folder = folder_made_by("tools/vm/debug-kernel", "debug kernel")
+    bind(f"{folder}/lib/modules", "/lib/modules")
+    return Kernel(os.listdir("/lib/modules")[0], f"{folder}/vmlinuz")
+
+
+def arm64_kernel(flavour):
+    """In a root of its own, where the project is seen at the same path. The lock keeps
+    it from being replaced, as long as this process lives."""
+    root = folder_made_by("tools/vm/arm64-root", "root for arm64")
+    fcntl.flock(os.open(root, os.O_RDONLY), fcntl.LOCK_SH)
+    bind(PROJECT, root + PROJECT)
+    image, = glob.glob(f"{root}/boot/vmlinuz-*-{flavour}")
+    release = os.path.basename(image).removeprefix("vmlinuz-")
+    return Kernel(release, image, root, "aarch64", "build/arm64")
 
 
 def debian_kernel(series):
-    """Release and image of the newest installed kernel of a series such as
-    6.12."""
+    """The newest installed kernel of a series such as 6.12."""
     prefix = f"vmlinuz-{series}."
     found = [name.removeprefix("vmlinuz-") for name in os.listdir("/boot")
              if name.startswith(prefix)]
@@ -130,19 +168,33 @@ def debian_kernel(series):
         die(f"there is no {series} kernel in the Debian root")
     release = max(found, key=lambda name: [int(n) for n in
                                            re.findall(r"\d+", name)])
-    return release, f"/boot/vmlinuz-{release}"
+    return Kernel(release, f"/boot/vmlinuz-{release}")
 
 
-def build(release, stock):
+def build_arguments(kernel):
+    """For make: with what to build programs, and modules."""
+    if kernel.arch == "x86_64":
+        return [], []
+    pkgconfig = f"{kernel.root}/usr/lib/aarch64-linux-gnu/pkgconfig"
+    return ([f"CC=aarch64-linux-gnu-gcc --sysroot={kernel.root}",
+             f"PKG_CONFIG=env PKG_CONFIG_LIBDIR={pkgconfig} "
+             f"PKG_CONFIG_SYSROOT_DIR={kernel.root} pkg-config",
+             f"BUILD={PROJECT}/{kernel.programs}", "LIBIGT=compat"],
+            ["ARCH=arm64", "CROSS_COMPILE=aarch64-linux-gnu-"])
+
+
+def build(kernel, stock):
     """Make what the guest loads and runs; make decides what is missing.
     Returns the paths of the modules to load, in that order."""
-    steps = [["make", "-C", part] for part in
-             ("tools/vm", "igt-tests", "examples/wayland-zerocopy",
-              "examples/shm-zerocopy", "examples/guest-viewer", "tools/clients")
-             if os.path.exists(os.path.join(part, "Makefile"))]
+    parts = ["tools/vm", "igt-tests"]
+    if kernel.arch == "x86_64":
+        parts += ["examples/wayland-zerocopy", "examples/shm-zerocopy",
+                  "examples/guest-viewer", "tools/clients"]
+    for_programs, for_modules = build_arguments(kernel)
+    steps = [["make", "-C", part, *for_programs] for part in parts]
     if not stock:
-        steps.insert(0, ["make", "modules",
-                         f"KDIR=/lib/modules/{release}/build"])
+        steps.insert(0, ["make", "modules", *for_modules,
+                         f"KDIR=/lib/modules/{kernel.release}/build"])
     with open(os.path.join(BUILD, "vm/lock"), "w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         for step in steps:
@@ -157,7 +209,7 @@ def build(release, stock):
             took = time.monotonic() - start
             if took > 5:
                 say(f"{shlex.join(step)} took {took:.0f} s")
-    built = os.path.join(BUILD, "modules", release)
+    built = os.path.join(BUILD, "modules", kernel.release)
     return [] if stock else [os.path.join(built, name) for name in MODULES]
 
 
@@ -169,23 +221,28 @@ def share(tag, path):
             "-device", f"virtio-9p-pci,fsdev={tag},mount_tag=pinfold.{tag}"]
 
 
-def virtme_command(options, image, accel, shared):
+def virtme_command(options, kernel, accel, shared):
     """virtme-run finds the initramfs's modules and puts the QEMU command line
     together. The first init= is the one that its initramfs follows."""
-    kernel_args = [f"init={shared}/init", *KERNEL_ARGS]
+    kernel_args = [f"init={kernel.in_guest(shared)}/init", *KERNEL_ARGS]
     for args in options.append:
         kernel_args += shlex.split(args)
-    # With these two features the kernel copies and clears byte by byte, which
-    # takes twice as long when each byte is emulated, and four times as long when
-    # each is counted as an instruction.
-    emulated = ["-cpu", "max,erms=off,fsrm=off"]
+    emulated = ["-cpu", {
+        # With these two features the kernel copies and clears byte by byte, which
+        # takes twice as long when each byte is emulated, and four times as long
+        # when each is counted as an instruction.
+        "x86_64": "max,erms=off,fsrm=off",
+        # To sign pointers as the architecture says takes long to emulate.
+        "aarch64": "max,pauth-impdef=on",
+    }[kernel.arch]]
     qemu = {
         "kvm": ["-accel", "kvm", "-cpu", "host"],
         "tcg": ["-accel", "tcg,thread=multi", *emulated],
         "icount": ["-accel", "tcg,thread=single", *emulated,
                    "-icount", "shift=0,sleep=off"],
     }[accel]
-    return ["virtme-run", "--kimg", image,
+    return ["virtme-run", "--kimg", kernel.image, "--arch", kernel.arch,
+            "--root", kernel.root,
             # virtme-run would take KVM wherever there is a /dev/kvm.
             "--mods", "auto", "--disable-kvm",
             "--memory", options.memory,
@@ -229,17 +286,19 @@ def read_log(pipe, log):
             file.write(line)
 
 
-def run_guest(options, image, modules, accel, output):
+def run_guest(options, kernel, modules, accel, output):
     """Run a guest to its end. Returns what it left in its status file ("" when
     it did not get that far), its log, and whether it had to be killed."""
-    with tempfile.TemporaryDirectory(prefix="pinfold-") as shared:
-        shutil.copy(os.path.join(BUILD, "vm/init"), shared)
+    with tempfile.TemporaryDirectory(
+            prefix="pinfold-", dir=os.path.join(kernel.root, "tmp")) as shared:
+        shutil.copy(os.path.join(PROJECT, kernel.programs, "vm/init"), shared)
         with open(os.path.join(shared, "todo"), "wb") as file:
-            for word in [PROJECT, *modules, "", *options.command]:
+            for word in [PROJECT, kernel.programs, *modules, "",
+                         *options.command]:
                 file.write(os.fsencode(word) + b"\0")
 
         log = []
-        guest = start_guest(virtme_command(options, image, accel, shared),
+        guest = start_guest(virtme_command(options, kernel, accel, shared),
                             shared)
         reader = threading.Thread(target=read_log, daemon=True,
                                   args=(guest.stdout, log))
@@ -267,11 +326,12 @@ def run_guest(options, image, modules, accel, output):
             return "", log, killed
 
 
-def kvm_works(options, image):
+def kvm_works(options, kernel):
     """Whether a guest was seen to run under KVM on this host kernel. A
     /dev/kvm alone says little: where the host is itself a guest, QEMU may
     abort, or hang. The answer is kept in the root."""
-    if not os.access("/dev/kvm", os.R_OK | os.W_OK):
+    if (kernel.arch != os.uname().machine or
+            not os.access("/dev/kvm", os.R_OK | os.W_OK)):
         return False
     answer = f"/var/lib/pinfold-kvm-{os.uname().release}"
     if not os.path.exists(answer):
@@ -279,7 +339,7 @@ def kvm_works(options, image):
         probe = argparse.Namespace(**vars(options))
         probe.command, probe.append = ["true"], []
         probe.timeout = KVM_TIMEOUT
-        status, _, _ = run_guest(probe, image, [], "kvm", io.BytesIO())
+        status, _, _ = run_guest(probe, kernel, [], "kvm", io.BytesIO())
         with open(answer, "w") as file:
             file.write("yes" if status.startswith("0 ") else "no")
         if not status:
@@ -328,17 +388,19 @@ def verdict(status, log, killed, timeout):
 def main():
     options = parse_arguments()
     if options.kernel == "debug":
-        release, image = debug_kernel()
+        kernel = debug_kernel()
+    elif options.kernel in ARM64_KERNELS:
+        kernel = arm64_kernel(options.kernel)
     else:
-        release, image = debian_kernel(KERNELS[options.kernel])
+        kernel = debian_kernel(KERNELS[options.kernel])
     os.makedirs(os.path.join(BUILD, "vm"), exist_ok=True)
-    modules = build(release, options.stock)
+    modules = build(kernel, options.stock)
     if options.icount:
         accel = "icount"
     else:
-        accel = "kvm" if kvm_works(options, image) else "tcg"
+        accel = "kvm" if kvm_works(options, kernel) else "tcg"
     for _ in range(2):
-        status, log, killed = run_guest(options, image, modules, accel,
+        status, log, killed = run_guest(options, kernel, modules, accel,
                                         sys.stdout.buffer)
         if not qemu_aborted_early(log):
             break

@@ -6,6 +6,7 @@
  * takes a good part of a second.
  */
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -148,6 +149,32 @@ static void mount_project(const char *project)
 		fail("cannot enter", project);
 }
 
+/*
+ * Programs for another architecture than the host's were built in a folder of their
+ * own. Here, they are where those of the host's would be.
+ */
+static void show_programs(const char *programs)
+{
+	char from[PATH_MAX], to[PATH_MAX];
+	struct dirent *entry;
+	DIR *dir;
+
+	if (!strcmp(programs, "build"))
+		return;
+	dir = opendir(programs);
+	if (!dir)
+		fail("cannot open", programs);
+	while ((entry = readdir(dir))) {
+		if (entry->d_name[0] == '.')
+			continue;
+		snprintf(from, sizeof(from), "%s/%s", programs, entry->d_name);
+		snprintf(to, sizeof(to), "build/%s", entry->d_name);
+		if (try_mount(from, to, NULL, MS_BIND, NULL))
+			fail("cannot bind", from);
+	}
+	closedir(dir);
+}
+
 /* Not each kernel has a network. */
 static void bring_up_loopback(void)
 {
@@ -283,8 +310,9 @@ static void look_for_leaks(void)
 }
 
 /*
- * What to do is in a file of strings that end in NUL: the project's path, the
- * modules' paths, an empty string, the command and its arguments.
+ * What to do is in a file of strings that end in NUL: the project's path, the folder
+ * with programs in it, the modules' paths, an empty string, the command and its
+ * arguments.
  */
 static char **read_words(const char *path)
 {
@@ -327,6 +355,7 @@ int main(void)
 	bring_up_loopback();
 	word = read_words(SHARE "/todo");
 	mount_project(*word++);
+	show_programs(*word++);
 	for (; **word; word++, ours = 1)
 		load_module(*word);
 	if (ours)
