@@ -23,6 +23,10 @@ PROJECT = os.getcwd()
 BUILD = os.path.join(PROJECT, "build")
 FAILED = 125		# a status of ours, not of the command
 KVM_TIMEOUT = 40	# seconds; a guest that KVM can run needs five
+# Seconds without a word from a guest that boots, which else has something to say
+# several times a second
+SILENCE = 120
+STUCK = b"pinfold: the guest said nothing more while it booted\n"
 # Where the newest kernels come from, only one is kept, and soon a newer one: 7.2
 # is another name for whatever there is of 7.x.
 KERNELS = {"6.1": "6.1", "6.12": "6.12", "7.x": "7", "7.2": "7"}
@@ -286,6 +290,10 @@ def read_log(pipe, log):
             file.write(line)
 
 
+def booted(log):
+    return any(b"pinfold: running" in line for line in log)
+
+
 def run_guest(options, kernel, modules, accel, output):
     """Run a guest to its end. Returns what it left in its status file ("" when
     it did not get that far), its log, and whether it had to be killed."""
@@ -303,14 +311,20 @@ def run_guest(options, kernel, modules, accel, output):
         reader = threading.Thread(target=read_log, daemon=True,
                                   args=(guest.stdout, log))
         reader.start()
-        position = 0
-        deadline = time.monotonic() + options.timeout
+        position = lines = 0
+        heard = time.monotonic()
+        deadline = heard + options.timeout
         try:
             while guest.poll() is None and time.monotonic() < deadline:
                 try:
                     guest.wait(0.05)
                 except subprocess.TimeoutExpired:
                     pass
+                if len(log) != lines:
+                    lines, heard = len(log), time.monotonic()
+                elif time.monotonic() > heard + SILENCE and not booted(log):
+                    log.append(STUCK)
+                    break
                 position = copy_output(os.path.join(shared, "output"),
                                        position, output)
             killed = guest.poll() is None
@@ -361,11 +375,13 @@ def first_report(log):
     return None
 
 
-def qemu_aborted_early(log):
-    """Whether QEMU failed an assertion before the guest had run anything. Its
-    MSI-X emulation has been seen to do so, about once in a hundred boots."""
-    return (any(b"Assertion `" in line for line in log) and
-            not any(b"pinfold: running" in line for line in log))
+def qemu_failed_early(log):
+    """Whether QEMU failed before the guest had run anything. Its MSI-X emulation has
+    been seen to fail an assertion, about once in a hundred boots, and its
+    multi-threaded emulation to leave 6.1 waiting in the probe of the i8042, with
+    nothing to do for either CPU, once in thousands."""
+    return (not booted(log) and
+            any(b"Assertion `" in line or line == STUCK for line in log))
 
 
 def verdict(status, log, killed, timeout):
@@ -373,6 +389,8 @@ def verdict(status, log, killed, timeout):
     report = first_report(log)
     if report:
         return FAILED, f"the guest's kernel said: {report}"
+    if killed and log[-1:] == [STUCK]:
+        return FAILED, "the guest hung while it booted"
     if killed:
         return FAILED, f"the guest did not finish within {timeout} s"
     result, taints = status.split() if status else ("failed", "0")
@@ -399,13 +417,13 @@ def main():
         accel = "icount"
     else:
         accel = "kvm" if kvm_works(options, kernel) else "tcg"
-    for _ in range(2):
+    for attempt in range(2):
         status, log, killed = run_guest(options, kernel, modules, accel,
                                         sys.stdout.buffer)
-        if not qemu_aborted_early(log):
+        if attempt or not qemu_failed_early(log):
             break
         sys.stderr.buffer.writelines(log[-5:])
-        say("QEMU aborted while the guest booted: trying once more")
+        say("QEMU failed while the guest booted: trying once more")
     code, reason = verdict(status, log, killed, options.timeout)
     if reason:
         sys.stderr.buffer.writelines(log)
