@@ -24,6 +24,14 @@
 #define PIN_MIGRATIONS	10
 
 /*
+ * Pages that are enough to migrate at once, when they are of large folios. All of them are
+ * isolated from the LRU lists first; once half of what is on these lists is, compaction,
+ * which may be needed to migrate a large folio, waits until it is less. It would wait for
+ * us, for ever: see too_many_isolated() in mm/compaction.c.
+ */
+#define PIN_MIGRATE_PAGES	512
+
+/*
  * Does a folio hold the page at @index of the cache, with valid contents, and may it
  * be pinned once more? It is pinned already, or locked. Returns 0, -EAGAIN if it
  * does not, -EIO if memory has failed, -ENOMEM if it has all the pins it can take.
@@ -114,12 +122,13 @@ static long find_movable(struct address_space *mapping, pgoff_t index,
 			 pgoff_t *last)
 {
 	unsigned int shift = cache_index_shift(mapping), i;
-	pgoff_t next = index, end = index;
+	pgoff_t next = index, end = index, pages = 0;
 	struct folio *folio;
 	long nr = 0;
 	int err = 0;
 
-	for (i = 0; i < PIN_SLOW_BATCH && next <= *last && !err; i++) {
+	for (i = 0; i < PIN_SLOW_BATCH && pages < PIN_MIGRATE_PAGES &&
+	     next <= *last && !err; i++) {
 		folio = filemap_get_folio(mapping, next >> shift);
 		if (IS_ERR(folio)) {
 			err = -EAGAIN;
@@ -135,6 +144,7 @@ static long find_movable(struct address_space *mapping, pgoff_t index,
 		if (!err && may_be_movable(folio)) {
 			nr++;
 			end = next;
+			pages += folio_nr_pages(folio);
 		}
 		folio_put(folio);
 	}
