@@ -210,7 +210,7 @@ int content_memfd(const struct content *content)
 	int memfd;
 	void *mem;
 
-	set("/sys/kernel/mm/transparent_hugepage/shmem_enabled", "never");
+	set_shmem_thp("never");
 	memfd = unsealed_memfd(content->backing, pages(count));
 	if (content->holes)
 		return memfd;

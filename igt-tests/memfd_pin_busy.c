@@ -31,7 +31,7 @@
 
 #define SIZE		MIB(4)
 #define NPAGES		(SIZE / page_size())
-#define HELD		pages(700)	/* in the second huge page */
+#define HELD		(HUGE + pages(20))	/* in the second huge page */
 
 static char *fill_movable(int memfd, enum backing backing)
 {

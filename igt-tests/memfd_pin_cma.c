@@ -19,13 +19,27 @@
 #define AGREE		512	/* pages that are looked at one by one */
 #define COUNT_SLACK	1024	/* pages that a counter may be wrong by */
 
+static int64_t free_outside(void)
+{
+	return (vmstat("nr_free_pages") - vmstat("nr_free_cma")) * page_size();
+}
+
+/* Bytes that have to stay free outside of the CMA areas, for what cannot lie there */
+static int64_t least_outside(void)
+{
+	char line[32];
+
+	igt_assert_eq(read_line("/proc/sys/vm/min_free_kbytes", line, sizeof(line)), 0);
+	return strtoll(line, NULL, 10) * 1024 * 5 / 4 + MIB(24);
+}
+
 /*
  * Movable memory is taken from a zone's CMA area once that is more than half of what
  * is free, so use up the rest.
  */
 static void use_up(void)
 {
-	int64_t cma, huge = hugetlb(MIB(2), "nr_hugepages"), before;
+	int64_t cma, huge = hugetlb(HUGE, "nr_hugepages"), before, least = least_outside();
 
 	drop_caches();
 	cma = vmstat("nr_free_cma");
@@ -33,8 +47,9 @@ static void use_up(void)
 	do {
 		before = huge;
 		set(POOL_SIZE, "%lld", (long long)before + 8);
-		huge = hugetlb(MIB(2), "nr_hugepages");
-	} while (huge > before && vmstat("nr_free_cma") > cma * 7 / 8);
+		huge = hugetlb(HUGE, "nr_hugepages");
+	} while (huge > before && vmstat("nr_free_cma") > cma * 7 / 8 &&
+		 free_outside() > least);
 }
 
 /* A memfd, filled and mapped at *@mem, with *@blocks of its pages, some of them CMA. */

@@ -21,7 +21,7 @@
 #define HWPOISON	"/sys/kernel/debug/hwpoison/"
 #define SIZE		MIB(4)
 #define NPAGES		(SIZE / page_size())
-#define FAILED		700	/* page, in the second huge page */
+#define FAILED		(HUGE_PAGES + 20)	/* page, in the second huge page */
 
 static void require_hwpoison(void)
 {
@@ -113,7 +113,7 @@ static void check_before(int dev, enum backing backing)
 	fail_frame(frame);
 	check_refused(dev, memfd, 0, NPAGES);
 	check_refused(dev, memfd, FAILED, 1);
-	check_pin(dev, memfd, 0, 512);
+	check_pin(dev, memfd, 0, HUGE_PAGES);
 	close(memfd);
 	mend_frame(frame);
 }
@@ -145,16 +145,16 @@ static void check_before_hugetlb(int dev, bool movable)
 	dmabuf = __create(dev, memfd, MIB(2), MIB(2));
 	if (dmabuf >= 0) {
 		buf = map_fd(dmabuf, MIB(2));
-		igt_assert_eq(count_zero(buf, 512), 512);
+		igt_assert_eq(count_zero(buf, HUGE_PAGES), HUGE_PAGES);
 		igt_assert(find_frame(memfd) != frame);
 		unmap(buf, MIB(2));
 		close(dmabuf);
 	} else if (dmabuf != -ENOMEM) {
 		check_refused(dev, memfd, 0, NPAGES);
 		check_refused(dev, memfd, FAILED, 1);
-		check_refused(dev, memfd, 513, 1);
+		check_refused(dev, memfd, HUGE_PAGES + 1, 1);
 	}
-	check_pin(dev, memfd, 0, 512);
+	check_pin(dev, memfd, 0, HUGE_PAGES);
 	close(memfd);
 	mend_frame(frame);
 }
@@ -179,11 +179,11 @@ static void check_mapping(int dmabuf, bool all_fails, size_t shift)
 	size_t around = 0;
 
 	igt_assert_eq(read_signal(buf + pages(FAILED)), SIGBUS);
-	igt_assert_eq(count_filled(buf, 0, 512, 1), 512);
-	for (size_t page = 512; page < NPAGES && !all_fails; page++)
+	igt_assert_eq(count_filled(buf, 0, HUGE_PAGES, 1), HUGE_PAGES);
+	for (size_t page = HUGE_PAGES; page < NPAGES && !all_fails; page++)
 		if (page != FAILED)
 			around += count_filled(buf + pages(page), page, 1, 1);
-	igt_assert_eq(around, all_fails ? 0 : NPAGES - 512 - 1);
+	igt_assert_eq(around, all_fails ? 0 : NPAGES - HUGE_PAGES - 1);
 	igt_assert_eq(read_signal(buf + pages(FAILED)), SIGBUS);
 	igt_assert_eq(read_signal(buf + pages(FAILED + 1)), all_fails ? SIGBUS : 0);
 	unmap(room, 2 * SIZE);
@@ -216,7 +216,7 @@ static void check_after(int dev, enum backing backing)
 	check_mapping(dmabuf, backing == HUGE_2M, 0);
 	check_mapping(dmabuf, backing == HUGE_2M, 1);
 	check_refused(dev, memfd, 0, NPAGES);
-	check_pin(dev, memfd, 0, 512);
+	check_pin(dev, memfd, 0, HUGE_PAGES);
 
 	unmap(buf, SIZE);
 	close(dmabuf);

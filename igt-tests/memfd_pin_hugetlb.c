@@ -130,7 +130,8 @@ static void test_reserved_same_file(int dev)
 static void test_reserved_mixed(int dev)
 {
 	int memfd = memfd_with_pages(4, MIB(8)), dmabuf, end;
-	int other = memfd_create("reserved", MFD_CLOEXEC | MFD_HUGETLB);
+	int other = memfd_create("reserved", MFD_CLOEXEC | MFD_HUGETLB |
+			     MFD_HUGE_2MB);
 	struct pool before = pool();
 	void *mem;
 	pid_t pid;

@@ -20,8 +20,7 @@
 #define MADV_COLLAPSE	25
 #endif
 
-#define SHMEM_ENABLED	"/sys/kernel/mm/transparent_hugepage/shmem_enabled"
-#define SIZE		MIB(2)
+#define SIZE		PMD
 #define NPAGES		(SIZE / page_size())
 
 /* A file of small pages, which from now on may become huge ones. */
@@ -29,11 +28,11 @@ static char *small_pages(int memfd)
 {
 	char *mem;
 
-	set(SHMEM_ENABLED, "never");
+	set_shmem_thp("never");
 	mem = map_fd_at(reserve(SIZE), memfd, SIZE);
 	fill(mem, 0, NPAGES, 1);
 	igt_assert_eq(count_flagged(mem, NPAGES, KPF_THP), 0);
-	set(SHMEM_ENABLED, "always");
+	set_shmem_thp("always");
 	return mem;
 }
 
@@ -42,7 +41,7 @@ static int collapse(char *mem)
 	return madvise(mem, SIZE, MADV_COLLAPSE) ? -errno : 0;
 }
 
-/* One pinned page among 512 holds off a collapse, for as long as it is pinned. */
+/* One pinned page among all holds off a collapse, for as long as it is pinned. */
 static void test_collapse_pinned(int dev)
 {
 	int memfd = sealed_memfd(SHMEM, SIZE), dmabuf;
@@ -184,7 +183,7 @@ static void test_punched_across(int dev)
 
 static void test_punched_tail(int dev)
 {
-	check_punched(dev, 100, 256, 256);
+	check_punched(dev, 100, NPAGES / 2, NPAGES / 2);
 }
 
 struct puncher {
@@ -210,21 +209,22 @@ static void *punch_thread(void *arg)
 static void test_split_race(int dev)
 {
 	struct puncher puncher = { .memfd = sealed_memfd(THP, SIZE) };
+	const size_t half = NPAGES / 2;
 	pthread_t thread;
 	int made = 0;
 
 	igt_assert_eq(pthread_create(&thread, NULL, punch_thread, &puncher), 0);
 	for (int i = 0; i < 200; i++) {
-		int dmabuf = __create(dev, puncher.memfd, pages(i), pages(256));
+		int dmabuf = __create(dev, puncher.memfd, pages(i % half), SIZE / 2);
 		char *buf;
 
 		/* ENOMEM: what is punched out cannot be moved meanwhile. */
 		if (dmabuf == -EAGAIN || dmabuf == -ENOMEM)
 			continue;
 		igt_assert_f(dmabuf >= 0, "%s\n", strerror(-dmabuf));
-		buf = map_fd(dmabuf, pages(256));
-		igt_assert_eq(count_zero(buf, 256), 256);
-		unmap(buf, pages(256));
+		buf = map_fd(dmabuf, SIZE / 2);
+		igt_assert_eq(count_zero(buf, half), (int)half);
+		unmap(buf, SIZE / 2);
 		close(dmabuf);
 		made++;
 	}

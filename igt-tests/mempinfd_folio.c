@@ -13,7 +13,6 @@
 #include "mempinfd_helper.h"
 #include "phys_helper.h"
 
-#define THP_ENABLED	"/sys/kernel/mm/transparent_hugepage/enabled"
 
 static char *huge_pages(size_t count)
 {
@@ -169,7 +168,7 @@ static void test_stalled(void)
 	int64_t pins = pins_held(), bytes;
 	pid_t pid;
 
-	set(THP_ENABLED, "madvise");
+	set_anon_thp("madvise");
 	make_sockets(sockets);
 	pid = fork();
 	igt_assert_lte(0, pid);

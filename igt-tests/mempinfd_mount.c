@@ -17,7 +17,6 @@
 #include "mount_helper.h"
 #include "phys_helper.h"
 
-#define HUGE	MIB(2)
 #define SIZE	(2 * HUGE)
 #define PATH	MOUNT_DIR "/file"
 

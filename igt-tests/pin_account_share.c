@@ -12,8 +12,9 @@
 #include "igt.h"
 #include "pin_account.h"
 
-/* Pages in the limit of 1 MiB that the tests set. */
-#define LIMIT		(MIB(1) / page_size())
+/* Pages in the limit that the tests set, and the limit in MiB */
+#define LIMIT		256
+#define LIMIT_MIB	(pages(LIMIT) / MIB(1))
 
 /*
  * A process gets a page as long as it has less than @share times what is left then;
@@ -57,7 +58,7 @@ static size_t take_all(int dev, size_t count)
 
 static void limit_share(unsigned int share)
 {
-	limit_users(1);
+	limit_users(LIMIT_MIB);
 	set(PROCESS_SHARE, "%u", share);
 }
 
@@ -332,7 +333,7 @@ static void test_shown(int dev)
 				   &left) != 4 || uid != USER)
 				continue;
 			igt_assert_eq_u64(bytes, pages(100));
-			igt_assert_eq_u64(limit, MIB(1));
+			igt_assert_eq_u64(limit, pages(LIMIT));
 			igt_assert_eq_u64(left, pages(room(4, LIMIT - 100, 0)));
 			found = true;
 		}

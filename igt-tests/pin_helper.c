@@ -18,10 +18,13 @@
 #include "igt.h"
 #include "pin_helper.h"
 
-#ifndef MFD_HUGE_2MB
-#define MFD_HUGE_2MB	(21U << 26)
-#define MFD_HUGE_1GB	(30U << 26)
-#endif
+#define THP_DIR		"/sys/kernel/mm/transparent_hugepage/"
+
+size_t pmd_size(void)
+{
+	/* A page of entries, of 8 bytes each */
+	return page_size() / 8 * page_size();
+}
 
 int count_open_fds(void)
 {
@@ -142,6 +145,24 @@ void drop_caches(void)
 	igt_assert_eq(write_line("/proc/sys/vm/drop_caches", "3"), 0);
 }
 
+void set_shmem_thp(const char *policy)
+{
+	set(THP_DIR "shmem_enabled", "%s", policy);
+}
+
+/* Where a PMD spans more, huge pages of 2 MiB have a setting of their own. */
+void set_anon_thp(const char *policy)
+{
+	set(PMD == HUGE ? THP_DIR "enabled" : THP_DIR "hugepages-2048kB/enabled", "%s",
+	    policy);
+}
+
+/* The last one may go beyond the end of the file. */
+size_t thp_count(size_t size)
+{
+	return (size + PMD - 1) / PMD;
+}
+
 static void hugetlb_path(char *path, size_t len, size_t huge_size,
 			 const char *name)
 {
@@ -250,22 +271,20 @@ int64_t pins_held(void)
 
 int unsealed_memfd(enum backing backing, size_t size)
 {
-	static const unsigned int flags[] = {
-		[HUGE_2M] = MFD_HUGETLB | MFD_HUGE_2MB,
-		[HUGE_1G] = MFD_HUGETLB | MFD_HUGE_1GB,
-	};
+	size_t huge_size = backing == HUGE_1G ? GIB(1) :
+			   backing == HUGE_PMD ? pmd_size() :
+			   backing == HUGE_2M ? HUGE : 0;
+	unsigned int flags = MFD_CLOEXEC | MFD_ALLOW_SEALING;
 	int fd;
 
-	if (backing == HUGE_2M)
-		reserve_hugetlb(MIB(2), size / MIB(2));
-	if (backing == HUGE_1G)
-		reserve_hugetlb(GIB(1), size / GIB(1));
+	if (huge_size) {
+		reserve_hugetlb(huge_size, size / huge_size);
+		flags |= MFD_HUGETLB | __builtin_ctzll(huge_size) << MFD_HUGE_SHIFT;
+	}
 	if (backing == THP)
-		set("/sys/kernel/mm/transparent_hugepage/shmem_enabled",
-		    "always");
+		set_shmem_thp("always");
 
-	fd = memfd_create("udmabuf-test", MFD_CLOEXEC | MFD_ALLOW_SEALING |
-			  (backing < HUGE_2M ? 0 : flags[backing]));
+	fd = memfd_create("udmabuf-test", flags);
 	igt_assert_lte(0, fd);
 	igt_assert_eq(ftruncate(fd, size), 0);
 	return fd;
@@ -316,15 +335,16 @@ void *map_fd(int fd, size_t size)
 /* What lies beside it is given back, so that unmap() of it is all there is to do. */
 void *reserve(size_t size)
 {
-	char *room = mmap(NULL, size + MIB(2), PROT_NONE,
+	const size_t align = pmd_size();
+	char *room = mmap(NULL, size + align, PROT_NONE,
 			  MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	char *start = (char *)(((uintptr_t)room + MIB(2) - 1) & -MIB(2));
+	char *start = (char *)(((uintptr_t)room + align - 1) & -align);
 
 	igt_assert(room != MAP_FAILED);
 	if (start > room)
 		unmap(room, start - room);
-	if (start < room + MIB(2))
-		unmap(start + size, room + MIB(2) - start);
+	if (start < room + align)
+		unmap(start + size, room + align - start);
 	return start;
 }
 
@@ -362,7 +382,7 @@ void *anon_thp(size_t size)
 {
 	void *mem = anon(size);
 
-	set("/sys/kernel/mm/transparent_hugepage/enabled", "madvise");
+	set_anon_thp("madvise");
 	igt_assert_eq(madvise(mem, size, MADV_HUGEPAGE), 0);
 	return mem;
 }

@@ -11,8 +11,15 @@
 #include <sys/types.h>
 #include <unistd.h>
 
+#ifndef MFD_HUGE_SHIFT
+#define MFD_HUGE_SHIFT	26
+#define MFD_HUGE_2MB	(21U << MFD_HUGE_SHIFT)
+#endif
+
 #define MIB(n)		((size_t)(n) << 20)
 #define GIB(n)		((size_t)(n) << 30)
+#define HUGE		MIB(2)
+#define HUGE_PAGES	(HUGE / page_size())
 
 static inline size_t page_size(void)
 {
@@ -27,16 +34,26 @@ static inline size_t pages(size_t count)
 /**
  * enum backing - what the memory of a memfd is made of
  * @SHMEM: small pages of shmem
- * @THP: transparent huge pages of shmem
+ * @THP: transparent huge pages of shmem, of the size that a PMD spans
  * @HUGE_2M: hugetlb pages of 2 MiB
+ * @HUGE_PMD: hugetlb pages of the size that a PMD spans
  * @HUGE_1G: hugetlb pages of 1 GiB
  */
 enum backing {
 	SHMEM,
 	THP,
 	HUGE_2M,
+	HUGE_PMD,
 	HUGE_1G,
 };
+
+/* What an entry of a page middle directory (PMD) spans */
+#define PMD		pmd_size()
+#define PMD_PAGES	(PMD / page_size())
+size_t pmd_size(void);
+
+/* How many folios such a file has */
+size_t thp_count(size_t size);
 
 /* memfds, sizes in bytes; sealed against shrinking unless they are said not to be */
 int unsealed_memfd(enum backing backing, size_t size);
@@ -48,7 +65,7 @@ size_t fd_size(int fd);
 void *map_fd(int fd, size_t size);
 void unmap(void *ptr, size_t size);
 
-/* Address space from a multiple of 2 MiB on, and mappings to fill it with */
+/* Address space from a multiple of the size of a PMD on, and mappings to fill it with */
 void *reserve(size_t size);
 void *map_fd_at(void *at, int fd, size_t size);
 
@@ -78,6 +95,9 @@ int64_t pins_held(void);
 /* Settings that are put back when the subtest or the program ends */
 __attribute__((format(printf, 2, 3)))
 void set(const char *path, const char *fmt, ...);
+/* Transparent huge pages: of the size of a PMD for shmem, of 2 MiB for private memory */
+void set_shmem_thp(const char *policy);
+void set_anon_thp(const char *policy);
 void restore_settings(void);
 void drop_caches(void);
 

@@ -83,7 +83,7 @@ static void check_large(enum backing backing)
 	settle(memfd, mem, 2 * HUGE_PAGES);
 	first = pin_by(current, 0, memfd, mem, 5, 3);
 	once = query(first, 0);
-	igt_require_f(once.order == 9, "no huge page\n");
+	igt_require_f(1UL << once.order == HUGE_PAGES, "no huge page\n");
 	igt_assert_eq(once.pins, each);
 	if (current->call != PIN_TEST_MEMFD_FOLIOS)
 		igt_assert_eq_s64(once.index, 5);

@@ -176,56 +176,58 @@ static void test_never_negative(void)
 	unmap(mem, pages(NPAGES - 1));
 }
 
-static void check_huge(char *mem)
+/* Two huge pages of @huge bytes */
+static void check_huge(char *mem, size_t huge)
 {
+	const size_t nr = huge / page_size();
 	int dev;
 
 	mem[0] = 1;
-	mem[HUGE] = 1;
-	dev = pin(PIN_TEST_FAST_ONLY, PIN_TEST_WRITE, mem, 2 * HUGE_PAGES);
-	igt_require_f(query(dev, 0).order == 9, "no huge page\n");
-	igt_assert_eq(query(dev, 0).pins, HUGE_PAGES);
-	igt_assert_eq(query(dev, HUGE_PAGES).pins, HUGE_PAGES);
-	for (size_t i = 0; i < 2 * HUGE_PAGES; i++)
-		igt_assert_eq_s64(query(dev, i).index, i % HUGE_PAGES);
+	mem[huge] = 1;
+	dev = pin(PIN_TEST_FAST_ONLY, PIN_TEST_WRITE, mem, 2 * nr);
+	igt_require_f(1UL << query(dev, 0).order == nr, "no huge page\n");
+	igt_assert_eq(query(dev, 0).pins, nr);
+	igt_assert_eq(query(dev, nr).pins, nr);
+	for (size_t i = 0; i < 2 * nr; i++)
+		igt_assert_eq_s64(query(dev, i).index, i % nr);
 	unpin(dev, PIN_TEST_DIRTY);
 
 	/* Across the border, from the middle of one on */
-	dev = pin(PIN_TEST_FAST_ONLY, 0, mem + HUGE - pages(7), 9);
+	dev = pin(PIN_TEST_FAST_ONLY, 0, mem + huge - pages(7), 9);
 	igt_assert_eq(query(dev, 0).pins, 7);
 	igt_assert_eq(query(dev, 8).pins, 2);
 	unpin(dev, PIN_TEST_CLEAN);
-	unmap(mem, 2 * HUGE);
+	unmap(mem, 2 * huge);
 }
 
 static void test_thp(void)
 {
-	check_huge(anon_thp(2 * HUGE));
+	check_huge(anon_thp(2 * HUGE), HUGE);
 }
 
-static void check_huge_memfd(enum backing backing, int flags)
+static void check_huge_memfd(enum backing backing, size_t huge, int flags)
 {
-	int memfd = unsealed_memfd(backing, 2 * HUGE);
-	char *mem = mmap(NULL, 2 * HUGE, PROT_READ | PROT_WRITE, flags, memfd, 0);
+	int memfd = unsealed_memfd(backing, 2 * huge);
+	char *mem = mmap(NULL, 2 * huge, PROT_READ | PROT_WRITE, flags, memfd, 0);
 
 	igt_assert(mem != MAP_FAILED);
-	check_huge(mem);
+	check_huge(mem, huge);
 	close(memfd);
 }
 
 static void test_thp_shared(void)
 {
-	check_huge_memfd(THP, MAP_SHARED);
+	check_huge_memfd(THP, PMD, MAP_SHARED);
 }
 
 static void test_hugetlb_shared(void)
 {
-	check_huge_memfd(HUGE_2M, MAP_SHARED);
+	check_huge_memfd(HUGE_2M, HUGE, MAP_SHARED);
 }
 
 static void test_hugetlb_private(void)
 {
-	check_huge_memfd(HUGE_2M, MAP_PRIVATE);
+	check_huge_memfd(HUGE_2M, HUGE, MAP_PRIVATE);
 }
 
 static int64_t counter(const char *name)

@@ -16,13 +16,18 @@
 /* A kind of private memory, in units that are shared and copied as a whole */
 static const struct memory {
 	const char *name;
-	size_t unit;		/* pages; there are two of them */
+	size_t unit;		/* pages, of which there are twice as many; 0: a huge page */
 	char *(*get)(void);
 } *memory;
 
+static size_t unit(void)
+{
+	return memory->unit ?: HUGE_PAGES;
+}
+
 static size_t total(void)
 {
-	return 2 * memory->unit;
+	return 2 * unit();
 }
 
 static char *get_anon(void)
@@ -49,8 +54,8 @@ static char *get_hugetlb(void)
 
 static const struct memory memories[] = {
 	{ "anon", NPAGES / 2, get_anon },
-	{ "thp", 512, get_thp },
-	{ "hugetlb", 512, get_hugetlb },
+	{ "thp", 0, get_thp },
+	{ "hugetlb", 0, get_hugetlb },
 };
 
 static int64_t fast_only(unsigned int flags, const void *addr)
@@ -101,13 +106,13 @@ static void test_shared(void)
 	igt_assert_eq_s64(fast_only(PIN_TEST_WRITE, mem), 0);
 
 	/* Now the first half is this process's own, as a copy. */
-	fill(mem, 0, memory->unit, 2);
-	igt_assert_eq_s64(fast_only(0, mem), memory->unit);
-	igt_assert_eq_s64(fast_only(PIN_TEST_WRITE, mem), memory->unit);
+	fill(mem, 0, unit(), 2);
+	igt_assert_eq_s64(fast_only(0, mem), unit());
+	igt_assert_eq_s64(fast_only(PIN_TEST_WRITE, mem), unit());
 
 	/* And with the child gone, the rest is, as soon as a write has seen so. */
 	end_child(child);
-	igt_assert_eq_s64(fast_only(PIN_TEST_WRITE, mem), memory->unit);
+	igt_assert_eq_s64(fast_only(PIN_TEST_WRITE, mem), unit());
 	fill(mem, 0, total(), 3);
 	igt_assert_eq_s64(fast_only(0, mem), total());
 	igt_assert_eq_s64(fast_only(PIN_TEST_WRITE, mem), total());

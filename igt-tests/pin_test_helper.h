@@ -13,9 +13,6 @@
 
 #include "phys_helper.h"
 
-#define HUGE		MIB(2)
-#define HUGE_PAGES	(HUGE / page_size())
-
 /*
  * The subtests of each file. Each is run by pin_test(), which fails it if it leaves
  * a pinned page or an open descriptor behind.

@@ -30,7 +30,8 @@ static unsigned int call;
 
 static size_t folio_pages(void)
 {
-	return current->backing == SHMEM ? 1 : HUGE_PAGES;
+	return current->backing == SHMEM ? 1 :
+	       current->backing == THP ? PMD_PAGES : HUGE_PAGES;
 }
 
 /* Entry i is page i, each at its place in its folio. */
@@ -58,7 +59,7 @@ static void check_folios(int dev, size_t nr)
 		struct pin_test_page page = query(dev, i);
 
 		igt_assert_eq_s64(page.index, 0);
-		igt_assert_eq(1 << page.order, folio_pages());
+		igt_assert_eq(1 << page.order, (int)folio_pages());
 		igt_assert_eq(page.pins, 1);
 		igt_assert(page.flags & PIN_TEST_PAGE_UPTODATE);
 		igt_assert(strcmp(page.zone, "Movable"));

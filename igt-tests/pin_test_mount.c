@@ -202,7 +202,8 @@ static void test_min_size_only(void)
 	require_right_counts(true);
 	before = mount_hugetlbfs(2, "pagesize=2M,size=8M,min_size=4M");
 	fd = create_file(FILE_PATH, MIB(8));
-	memfd = memfd_create("other", MFD_CLOEXEC | MFD_HUGETLB);
+	memfd = memfd_create("other", MFD_CLOEXEC | MFD_HUGETLB |
+			     MFD_HUGE_2MB);
 	igt_assert_lte(0, memfd);
 	igt_assert_eq(ftruncate(memfd, MIB(2)), 0);
 	refuse_pin(memfd, 0, MIB(2), ENOMEM);
@@ -231,10 +232,12 @@ static void test_min_size_only(void)
 static void test_tmpfs(void)
 {
 	char *data = anon_small(pages(33));
+	char options[32];
 	int64_t all, got;
 	int fd, dev;
 
-	mount_dir("none", "tmpfs", "size=128k");
+	snprintf(options, sizeof(options), "size=%zuk", pages(32) / 1024);
+	mount_dir("none", "tmpfs", options);
 	all = mount_free();
 	igt_assert_eq_s64(all, pages(32));
 	fd = create_file(FILE_PATH, pages(64));

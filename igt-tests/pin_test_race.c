@@ -19,7 +19,7 @@
 #define MADV_PAGEOUT	21
 #endif
 
-#define NPAGES	512
+#define NPAGES	HUGE_PAGES
 #define LOOPS	3000
 #define KSM	"/sys/kernel/mm/ksm/"
 

@@ -17,19 +17,18 @@
 static const struct contents {
 	const char *name;
 	enum backing backing;
-	size_t file_size;
 	/* In pages, so that it need not be aligned to anything else. */
-	size_t first, count;
+	size_t file_pages, first, count;
 } all_contents[] = {
-	{ "shmem", SHMEM, MIB(1), 0, 256 },
-	{ "shmem-middle", SHMEM, MIB(1), 7, 100 },
-	{ "shmem-one-page", SHMEM, MIB(1), 255, 1 },
-	{ "thp", THP, MIB(4), 0, 1024 },
-	{ "thp-middle", THP, MIB(4), 255, 512 },
-	{ "hugetlb", HUGE_2M, MIB(4), 0, 1024 },
-	{ "hugetlb-middle", HUGE_2M, MIB(4), 255, 512 },
-	{ "hugetlb-inside", HUGE_2M, MIB(4), 513, 2 },
-	{ "hugetlb-1g-middle", HUGE_1G, GIB(1), 131071, 1024 },
+	{ "shmem", SHMEM, 256, 0, 256 },
+	{ "shmem-middle", SHMEM, 256, 7, 100 },
+	{ "shmem-one-page", SHMEM, 256, 255, 1 },
+	{ "thp", THP, 1024, 0, 1024 },
+	{ "thp-middle", THP, 1024, 255, 512 },
+	{ "hugetlb", HUGE_2M, 1024, 0, 1024 },
+	{ "hugetlb-middle", HUGE_2M, 1024, 255, 512 },
+	{ "hugetlb-inside", HUGE_2M, 1024, 513, 2 },
+	{ "hugetlb-1g-middle", HUGE_1G, 0, 32767, 1024 },
 };
 
 static const struct contents *current;
@@ -37,20 +36,21 @@ static const struct contents *current;
 static void test_contents(int dev)
 {
 	const struct contents *c = current;
-	size_t file_pages = c->file_size / page_size();
+	size_t file_size = c->file_pages ? pages(c->file_pages) : GIB(1);
+	size_t file_pages = file_size / page_size();
 	/* The slice with a page before and one behind it. */
 	size_t from = c->first ? c->first - 1 : 0;
 	size_t to = c->first + c->count < file_pages ? c->first + c->count + 1 :
 		    file_pages;
-	int memfd = sealed_memfd(c->backing, c->file_size), dmabuf;
-	char *mem = map_fd(memfd, c->file_size), *buf;
+	int memfd = sealed_memfd(c->backing, file_size), dmabuf;
+	char *mem = map_fd(memfd, file_size), *buf;
 	size_t size = pages(c->count);
 	int64_t thp = vmstat("nr_shmem_hugepages");
 
 	fill(mem + pages(from), from, to - from, 1);
 	if (c->backing == THP)
 		igt_require_f(vmstat("nr_shmem_hugepages") - thp ==
-			      (int64_t)(c->file_size / MIB(2)),
+			      (int64_t)thp_count(file_size),
 			      "no transparent huge pages for shmem\n");
 
 	dmabuf = create(dev, memfd, pages(c->first), size);
@@ -77,7 +77,7 @@ static void test_contents(int dev)
 	prime_sync_end(dmabuf, false);
 
 	unmap(buf, size);
-	unmap(mem, c->file_size);
+	unmap(mem, file_size);
 	close(dmabuf);
 	close(memfd);
 }
@@ -102,30 +102,30 @@ static void check_hole(int dev, int memfd, size_t first, size_t count)
 
 static void test_hole_shmem(int dev)
 {
-	check_hole(dev, sealed_memfd(SHMEM, MIB(1)), 3, 253);
+	check_hole(dev, sealed_memfd(SHMEM, pages(256)), 3, 253);
 }
 
 static void test_hole_thp(int dev)
 {
-	check_hole(dev, sealed_memfd(THP, MIB(4)), 255, 600);
+	check_hole(dev, sealed_memfd(THP, pages(1024)), 255, 600);
 }
 
 static void test_hole_hugetlb(int dev)
 {
-	check_hole(dev, sealed_memfd(HUGE_2M, MIB(4)), 255, 600);
+	check_hole(dev, sealed_memfd(HUGE_2M, pages(1024)), 255, 600);
 }
 
 /* fallocate() gets pages for shmem but leaves them as they were freed. */
 static void test_hole_fallocated(int dev)
 {
-	int memfd = sealed_memfd(SHMEM, MIB(4));
-	void *mem = map_fd(memfd, MIB(4));
+	int memfd = sealed_memfd(SHMEM, pages(1024));
+	void *mem = map_fd(memfd, pages(1024));
 
 	fill(mem, 0, 1024, 1);
-	unmap(mem, MIB(4));
+	unmap(mem, pages(1024));
 	igt_assert_eq(fallocate(memfd, FALLOC_FL_PUNCH_HOLE |
-				FALLOC_FL_KEEP_SIZE, 0, MIB(4)), 0);
-	igt_assert_eq(fallocate(memfd, 0, 0, MIB(4)), 0);
+				FALLOC_FL_KEEP_SIZE, 0, pages(1024)), 0);
+	igt_assert_eq(fallocate(memfd, 0, 0, pages(1024)), 0);
 	check_hole(dev, memfd, 0, 1024);
 }
 
@@ -237,12 +237,12 @@ static void check_vgem(int dev, int memfd, size_t first, size_t count)
 
 static void test_vgem(int dev)
 {
-	check_vgem(dev, sealed_memfd(SHMEM, MIB(2)), 0, 512);
+	check_vgem(dev, sealed_memfd(SHMEM, pages(512)), 0, 512);
 }
 
 static void test_vgem_middle(int dev)
 {
-	check_vgem(dev, sealed_memfd(HUGE_2M, MIB(4)), 255, 512);
+	check_vgem(dev, sealed_memfd(HUGE_2M, pages(1024)), 255, 512);
 }
 
 /* A run of @run pages, and then single ones, in the reverse order */

@@ -47,7 +47,7 @@ static struct udmabuf_create_item *slices(int memfd, uint32_t count,
 static void check_pins(int dev, enum backing backing, uint32_t count,
 		       size_t size_pages, ssize_t step, int64_t pins)
 {
-	int memfd = filled_memfd(backing, MIB(4));
+	int memfd = filled_memfd(backing, backing == THP ? 2 * PMD : MIB(4));
 	struct udmabuf_create_item *items = slices(memfd, count, size_pages, step);
 
 	seal(memfd, F_SEAL_SHRINK);
@@ -68,25 +68,25 @@ static void test_coalesced(int dev)
 
 static void test_coalesced_thp(int dev)
 {
-	check_pins(dev, THP, 128, 8, 8, 2);
+	check_pins(dev, THP, 2 * PMD_PAGES / 8, 8, 8, 2);
 	check_pins(dev, THP, 64, 8, 16, 64);
 }
 
 static void test_coalesced_hugetlb(int dev)
 {
-	check_pins(dev, HUGE_2M, 1024, 1, 1, 2);
-	check_pins(dev, HUGE_2M, 4, 512, 0, 4);
+	check_pins(dev, HUGE_2M, 2 * HUGE_PAGES, 1, 1, 2);
+	check_pins(dev, HUGE_2M, 4, HUGE_PAGES, 0, 4);
 }
 
 /* Only within one file, and by one descriptor */
 static void test_coalesced_files(int dev)
 {
-	int memfd = sealed_memfd(HUGE_2M, MIB(2)), other = reopen(memfd, O_RDWR);
+	int memfd = sealed_memfd(HUGE_2M, pages(512)), other = reopen(memfd, O_RDWR);
 	struct udmabuf_create_item *items = slices(memfd, 6, 64, 64);
 	int dmabuf;
-	char *mem = map_fd(memfd, MIB(2)), *buf;
+	char *mem = map_fd(memfd, pages(512)), *buf;
 
-	fill(mem, 0, MIB(2) / page_size(), 1);
+	fill(mem, 0, 512, 1);
 	items[2].memfd = other;
 	items[3].memfd = other;
 	igt_assert_eq_s64(pins_of(dev, 6, items), 3);
@@ -94,7 +94,7 @@ static void test_coalesced_files(int dev)
 	buf = map_fd(dmabuf, pages(6 * 64));
 	igt_assert_eq(count_filled(buf, 0, 6 * 64, 1), 6 * 64);
 	unmap(buf, pages(6 * 64));
-	unmap(mem, MIB(2));
+	unmap(mem, pages(512));
 	close(dmabuf);
 	free(items);
 	close(other);

@@ -14,8 +14,8 @@
 #include "process_helper.h"
 #include "udmabuf_ext.h"
 
-#define SIZE		MIB(4)
-#define SIZE_PAGES	(SIZE / page_size())
+#define SIZE_PAGES	1024
+#define SIZE		pages(SIZE_PAGES)
 
 /* Neither at the beginning of a huge page, nor at its end */
 #define FIRST	7
@@ -285,7 +285,7 @@ static void test_allow_readonly(int dev)
 /* How many pages of a file are in memory. */
 static size_t resident(int fd)
 {
-	unsigned char state[SIZE / 4096];
+	unsigned char state[SIZE_PAGES];
 	void *map = mmap(NULL, SIZE, PROT_READ, MAP_SHARED, fd, 0);
 	size_t found = 0;
 

@@ -17,8 +17,6 @@
 
 #define SIZE	MIB(4)
 #define NPAGES	(SIZE / page_size())
-/* Pages in a huge one of 2 MiB */
-#define HUGE	(MIB(2) / page_size())
 
 static const struct memory {
 	const char *name;
@@ -116,7 +114,7 @@ static void test_truncate(int dev)
 	use_imported(dmabuf, 4);
 	if (memory->backing == HUGE_2M)
 		igt_assert_eq_s64(hugetlb(MIB(2), "free_hugepages"),
-				  free_before + NPAGES / HUGE);
+				  free_before + NPAGES / HUGE_PAGES);
 }
 
 /* The rest of the page is zeroed where it is; pages behind it go. */
@@ -162,14 +160,14 @@ static void test_middle_thp(int dev)
 
 	igt_assert_eq(ftruncate(memfd, pages(10)), 0);
 	check_filled(buf, 0, 10, 1);
-	check_zero(buf, 10, HUGE - 10);
-	check_filled(buf, HUGE, NPAGES - HUGE, 1);
+	check_zero(buf, 10, HUGE_PAGES - 10);
+	check_filled(buf, HUGE_PAGES, NPAGES - HUGE_PAGES, 1);
 
 	fill(buf, 0, NPAGES, 2);
 	igt_assert_eq(ftruncate(memfd, SIZE), 0);
 	mem = map_fd(memfd, SIZE);
-	check_filled(mem, 0, HUGE, 2);
-	check_zero(mem, HUGE, NPAGES - HUGE);
+	check_filled(mem, 0, HUGE_PAGES, 2);
+	check_zero(mem, HUGE_PAGES, NPAGES - HUGE_PAGES);
 	unmap(mem, SIZE);
 	unmap(buf, SIZE);
 	close(dmabuf);
@@ -196,16 +194,16 @@ static void test_punch(int dev)
 	int memfd = filled_memfd(memory->backing, SIZE), dmabuf = create_unsealed(dev, memfd);
 	char *buf = map_fd(dmabuf, SIZE), *mem = map_fd(memfd, SIZE);
 
-	punch(memfd, 0, HUGE);
+	punch(memfd, 0, HUGE_PAGES);
 	check_filled(buf, 0, NPAGES, 1);
 	make_room();
-	check_zero(mem, 0, HUGE);
+	check_zero(mem, 0, HUGE_PAGES);
 	fill(buf, 0, NPAGES, 2);
-	check_zero(mem, 0, HUGE);
-	check_filled(mem, HUGE, NPAGES - HUGE, 2);
+	check_zero(mem, 0, HUGE_PAGES);
+	check_filled(mem, HUGE_PAGES, NPAGES - HUGE_PAGES, 2);
 	fill(mem, 0, NPAGES, 3);
-	check_filled(buf, 0, HUGE, 2);
-	check_filled(buf, HUGE, NPAGES - HUGE, 3);
+	check_filled(buf, 0, HUGE_PAGES, 2);
+	check_filled(buf, HUGE_PAGES, NPAGES - HUGE_PAGES, 3);
 	unmap(mem, SIZE);
 	unmap(buf, SIZE);
 	close(dmabuf);

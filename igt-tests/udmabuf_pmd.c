@@ -19,10 +19,10 @@
 
 const struct layout layouts[7] = {
 	{ "thp", THP, 0, 0, true },
-	{ "hugetlb", HUGE_2M, 0, 0, true },
-	{ "hugetlb-middle", HUGE_2M, 200, 200, true },
-	{ "hugetlb-shifted", HUGE_2M, 0, 1, false },
-	{ "hugetlb-middle-shifted", HUGE_2M, 200, 0, false },
+	{ "hugetlb", HUGE_PMD, 0, 0, true },
+	{ "hugetlb-middle", HUGE_PMD, 200, 200, true },
+	{ "hugetlb-shifted", HUGE_PMD, 0, 1, false },
+	{ "hugetlb-middle-shifted", HUGE_PMD, 200, 0, false },
 	{ "scattered", SHMEM, 0, 0, false },
 	{ "scattered-shifted", SHMEM, 3, 500, false },
 };
@@ -47,14 +47,14 @@ static void touch_scattered(volatile char *mem, size_t count)
 
 struct buffer make_buffer(int dev, const struct layout *layout)
 {
-	size_t file_size = SIZE + HUGE;
+	size_t file_size = SIZE + PMD;
 	struct buffer buffer = {
 		.memfd = sealed_memfd(layout->backing, file_size),
 		.room = reserve(2 * SIZE),
 	};
 
 	if (layout->backing == SHMEM)
-		set("/sys/kernel/mm/transparent_hugepage/shmem_enabled", "never");
+		set_shmem_thp("never");
 	buffer.mem = map_fd(buffer.memfd, file_size);
 	touch_scattered(buffer.mem, file_size / page_size());
 	buffer.mem += pages(layout->first);
@@ -74,7 +74,7 @@ struct buffer map_buffer(int dev, const struct layout *layout)
 
 void free_buffer(const struct buffer *buffer, const struct layout *layout)
 {
-	unmap(buffer->mem - pages(layout->first), SIZE + HUGE);
+	unmap(buffer->mem - pages(layout->first), SIZE + PMD);
 	unmap(buffer->room, 2 * SIZE);
 	close(buffer->dmabuf);
 	close(buffer->memfd);
@@ -132,17 +132,17 @@ static size_t page_tables(void)
 	return kib * 1024 / page_size();
 }
 
-/* A fault for each 2 MiB, and a page table for those that need one. */
+/* A fault for each PMD, and a page table for those that need one. */
 static void check_cost(struct buffer *buffer, size_t shift, bool by_pmd)
 {
-	size_t whole = (shift + NPAGES) / HUGE_PAGES - (shift + HUGE_PAGES - 1) / HUGE_PAGES;
-	size_t parts = (shift + NPAGES + HUGE_PAGES - 1) / HUGE_PAGES - shift / HUGE_PAGES;
+	size_t whole = (shift + NPAGES) / PMD_PAGES - (shift + PMD_PAGES - 1) / PMD_PAGES;
+	size_t parts = (shift + NPAGES + PMD_PAGES - 1) / PMD_PAGES - shift / PMD_PAGES;
 	size_t tables = page_tables();
 
 	igt_assert_eq(touch(buffer->buf, NPAGES, false), parts);
 	/* One more may be of the level above. */
 	tables = page_tables() - tables;
-	igt_info("%zu page tables for %zu times 2 MiB\n", tables, parts);
+	igt_info("%zu page tables for %zu PMDs\n", tables, parts);
 	if (by_pmd)
 		igt_assert_lte(tables, parts - whole + 1);
 	else
@@ -178,17 +178,17 @@ static void test_thp_never(int dev)
 /* Some pages of huge ones, and small ones between them. */
 static void test_mixed(int dev)
 {
-	int huge = sealed_memfd(HUGE_2M, SIZE), small = sealed_memfd(SHMEM, SIZE);
+	int huge = sealed_memfd(HUGE_PMD, SIZE), small = sealed_memfd(SHMEM, SIZE);
 	char *in_huge = map_fd(huge, SIZE), *in_small = map_fd(small, SIZE);
 	struct udmabuf_create_item items[] = {
-		{ .memfd = huge, .offset = 0, .size = MIB(1) },
-		{ .memfd = small, .offset = 0, .size = MIB(1) },
-		{ .memfd = huge, .offset = MIB(2), .size = MIB(2) },
-		{ .memfd = small, .offset = MIB(1), .size = pages(1) },
-		{ .memfd = huge, .offset = MIB(4) + pages(1), .size = MIB(3) },
+		{ .memfd = huge, .offset = 0, .size = PMD / 2 },
+		{ .memfd = small, .offset = 0, .size = PMD / 2 },
+		{ .memfd = huge, .offset = PMD, .size = PMD },
+		{ .memfd = small, .offset = PMD / 2, .size = pages(1) },
+		{ .memfd = huge, .offset = 2 * PMD + pages(1), .size = 3 * PMD / 2 },
 	};
-	size_t count = MIB(7) / page_size() + 1, page = 0;
-	char *room = reserve(MIB(8));
+	size_t count = 7 * PMD_PAGES / 2 + 1, page = 0;
+	char *room = reserve(SIZE);
 	int dmabuf;
 
 	for (size_t i = 0; i < ARRAY_SIZE(items); i++) {
@@ -199,12 +199,12 @@ static void test_mixed(int dev)
 		page += nr;
 	}
 	dmabuf = create_list(dev, ARRAY_SIZE(items), items);
-	for (size_t first = 0; first < count; first += 173) {
+	for (size_t first = 0; first < count; first += PMD_PAGES / 3 + 3) {
 		map_at(room, dmabuf, first, count - first, PROT_READ | PROT_WRITE);
 		igt_assert_eq(count_filled(room, first, count - first, 1), count - first);
 		unmap(room, pages(count - first));
 	}
-	unmap(room, MIB(8));
+	unmap(room, SIZE);
 	unmap(in_huge, SIZE);
 	unmap(in_small, SIZE);
 	close(dmabuf);
@@ -231,12 +231,12 @@ static void test_windows(int dev)
 	for (size_t i = 0; i < ARRAY_SIZE(both); i++) {
 		struct buffer buffer = make_buffer(dev, both[i]);
 
-		check_window(&buffer, 0, HUGE_PAGES - 1);
-		check_window(&buffer, 1, HUGE_PAGES - 1);
-		check_window(&buffer, HUGE_PAGES - 1, 2);
+		check_window(&buffer, 0, PMD_PAGES - 1);
+		check_window(&buffer, 1, PMD_PAGES - 1);
+		check_window(&buffer, PMD_PAGES - 1, 2);
 		check_window(&buffer, 100, 1);
-		check_window(&buffer, HUGE_PAGES, HUGE_PAGES);
-		check_window(&buffer, HUGE_PAGES + 1, 2 * HUGE_PAGES);
+		check_window(&buffer, PMD_PAGES, PMD_PAGES);
+		check_window(&buffer, PMD_PAGES + 1, 2 * PMD_PAGES);
 		free_buffer(&buffer, both[i]);
 	}
 }
@@ -286,7 +286,7 @@ static void test_pin_refused(int dev)
 		check_refused(buffer.buf);
 		touch(buffer.buf, NPAGES, true);
 		check_refused(buffer.buf);
-		check_refused(buffer.buf + HUGE - pages(4));
+		check_refused(buffer.buf + PMD - pages(4));
 		free_buffer(&buffer, both[i]);
 	}
 }

@@ -12,15 +12,15 @@
 #include "pin_test_helper.h"
 #include "udmabuf_helper.h"
 
-#define SIZE		MIB(8)
+#define SIZE		(4 * PMD)
 #define NPAGES		(SIZE / page_size())
 
 struct layout {
 	const char *name;
 	enum backing backing;
 	size_t first;		/* page in the file where the buffer begins */
-	size_t shift;		/* pages from a multiple of 2 MiB to its address */
-	bool by_pmd;		/* where 2 MiB of it can be mapped by one entry */
+	size_t shift;		/* pages from where a PMD begins to its address */
+	bool by_pmd;		/* where a PMD can map some of it */
 };
 
 extern const struct layout layouts[7];
@@ -30,7 +30,7 @@ extern const struct layout * const both[2];
 
 struct buffer {
 	int memfd, dmabuf;
-	char *room;		/* address space, from a multiple of 2 MiB on */
+	char *room;		/* address space, from where a PMD begins on */
 	char *mem;		/* the memfd, as far as the buffer has it */
 	char *buf;		/* where the dma-buf is to be mapped, or is */
 };

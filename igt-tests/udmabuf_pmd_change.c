@@ -26,16 +26,16 @@ static void check_protect(int dev, const struct layout *layout)
 		igt_assert_eq(mprotect(buf, SIZE, PROT_READ | PROT_WRITE), 0);
 		igt_assert_eq(touch(buf, NPAGES, true), 0);
 		igt_assert_eq(mprotect(buf, SIZE, PROT_READ), 0);
-		igt_assert_eq(write_signal(buf + HUGE), SIGSEGV);
+		igt_assert_eq(write_signal(buf + PMD), SIGSEGV);
 	}
 
 	/* A part of what one entry maps */
-	igt_assert_eq(mprotect(buf + HUGE + pages(7), pages(2), PROT_READ | PROT_WRITE), 0);
+	igt_assert_eq(mprotect(buf + PMD + pages(7), pages(2), PROT_READ | PROT_WRITE), 0);
 	igt_assert_eq(count_filled(buf, 0, NPAGES, 1), NPAGES);
-	igt_assert_eq(write_signal(buf + HUGE + pages(6)), SIGSEGV);
-	igt_assert_eq(write_signal(buf + HUGE + pages(7)), 0);
-	igt_assert_eq(write_signal(buf + HUGE + pages(8)), 0);
-	igt_assert_eq(write_signal(buf + HUGE + pages(9)), SIGSEGV);
+	igt_assert_eq(write_signal(buf + PMD + pages(6)), SIGSEGV);
+	igt_assert_eq(write_signal(buf + PMD + pages(7)), 0);
+	igt_assert_eq(write_signal(buf + PMD + pages(8)), 0);
+	igt_assert_eq(write_signal(buf + PMD + pages(9)), SIGSEGV);
 	igt_assert_eq(mprotect(buf, SIZE, PROT_READ | PROT_WRITE), 0);
 	check_contents(&buffer);
 	free_buffer(&buffer, layout);
@@ -62,7 +62,7 @@ static void test_munmap(int dev)
 {
 	for (size_t i = 0; i < ARRAY_SIZE(both); i++) {
 		struct buffer buffer = map_buffer(dev, both[i]);
-		size_t hole = HUGE_PAGES + 5, end = hole + HUGE_PAGES;
+		size_t hole = PMD_PAGES + 5, end = hole + PMD_PAGES;
 		char *buf = buffer.buf;
 
 		igt_assert_eq(count_filled(buf, 0, NPAGES, 1), NPAGES);
@@ -92,8 +92,8 @@ static void test_mremap(int dev)
 		struct buffer buffer = map_buffer(dev, layout);
 
 		for (size_t i = 0; i < ARRAY_SIZE(shifts); i++) {
-			touch(buffer.buf + HUGE, 1, i & 1);
-			touch(buffer.buf + 2 * HUGE + pages(9), HUGE_PAGES, i & 1);
+			touch(buffer.buf + PMD, 1, i & 1);
+			touch(buffer.buf + 2 * PMD + pages(9), PMD_PAGES, i & 1);
 			to = room + i * 2 * SIZE + pages(shifts[i]);
 			igt_assert(mremap(buffer.buf, SIZE, SIZE, MREMAP_MAYMOVE |
 					  MREMAP_FIXED, to) == to);

@@ -20,7 +20,7 @@
 
 #define SIZE		MIB(4)
 #define NPAGES		(SIZE / page_size())
-#define HELD		700	/* a page of the second huge page */
+#define HELD		(HUGE_PAGES + 20)	/* a page of the second huge page */
 #define SWAP_SIZE	MIB(64)
 #define PASSES		100	/* of reclaim; one or two should do */
 

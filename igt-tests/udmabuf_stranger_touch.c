@@ -22,9 +22,8 @@
 #include "udmabuf_stranger.h"
 #include "uffd_helper.h"
 
-#define SHMEM_ENABLED	"/sys/kernel/mm/transparent_hugepage/shmem_enabled"
 #define NODE		"/sys/devices/system/node/node"
-#define SIZE		MIB(8)
+#define SIZE		(4 * PMD)
 #define NPAGES		(SIZE / page_size())
 
 static const struct kind {
@@ -216,7 +215,7 @@ static void check_advice(int dev, const char *enabled, int advice, size_t huge)
 	int memfd, dmabuf;
 	char *mem;
 
-	set(SHMEM_ENABLED, "%s", enabled);
+	set_shmem_thp(enabled);
 	memfd = sealed_memfd(SHMEM, SIZE);
 	mem = map_advised(memfd, 0, SIZE, advice);
 	dmabuf = create(dev, memfd, 0, SIZE);
@@ -243,7 +242,7 @@ static void test_parts(int dev)
 	char *plain, *huge, *small, *all;
 	int memfd, dmabuf;
 
-	set(SHMEM_ENABLED, "advise");
+	set_shmem_thp("advise");
 	memfd = sealed_memfd(SHMEM, SIZE);
 	plain = map_fd(memfd, part);
 	small = map_advised(memfd, 2 * part, part, MADV_NOHUGEPAGE);
@@ -268,7 +267,7 @@ static void test_no_mapping(int dev)
 	int memfd, other, dmabuf;
 	char *mem, *mem_other, *private;
 
-	set(SHMEM_ENABLED, "advise");
+	set_shmem_thp("advise");
 	memfd = sealed_memfd(SHMEM, SIZE);
 	other = sealed_memfd(SHMEM, SIZE);
 	mem_other = map_advised(other, 0, SIZE, MADV_HUGEPAGE);
@@ -351,7 +350,7 @@ static void test_none_free(int dev)
 
 	require_pinnable(HUGE_2M);
 	/* All that is left is another file's. */
-	other = memfd_create("other", MFD_HUGETLB | MFD_CLOEXEC);
+	other = memfd_create("other", MFD_HUGETLB | MFD_HUGE_2MB | MFD_CLOEXEC);
 	igt_assert_eq(ftruncate(other, left * MIB(2)), 0);
 	taken = map_fd(other, left * MIB(2));
 	igt_assert_eq(__create(dev, memfd, 0, SIZE), -ENOMEM);

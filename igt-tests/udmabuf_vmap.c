@@ -12,8 +12,10 @@
 #include "vivid_helper.h"
 
 /* A frame of 640 x 360 pixels of 4 bytes is exactly 225 pages. */
-#define WIDTH		640
-#define HEIGHT		360
+/* Pictures that fill whole pages, of 4 KiB or of 16 KiB */
+#define SCALE		(page_size() == 4096 ? 1 : 2)
+#define WIDTH		(640 * SCALE)
+#define HEIGHT		(360 * SCALE)
 #define FRAME_PAGES	225
 
 /* Without the frame counter in the picture, one frame is like the other. */
@@ -86,7 +88,7 @@ static void *reference_frame(int camera)
 /* The first frame at page @first, the others behind it, a page apart. */
 static void check_vmap(int dev, enum backing backing, size_t first)
 {
-	size_t size = MIB(8), step = FRAME_PAGES + 1;
+	size_t size = pages(2048), step = FRAME_PAGES + 1;
 	int camera, memfd, dmabufs[MAX_BUFFERS] = { 0 };
 	unsigned int count;
 	void *reference;

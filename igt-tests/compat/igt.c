@@ -319,15 +319,14 @@ static void nothing(int sig)
 	(void)sig;
 }
 
-/* Another process interrupts this one, again and again. */
+/* Another process interrupts this one, again and again; system calls restart. */
 void igt_fork_signal_helper(void)
 {
 	const struct timespec pause = { .tv_nsec = 500000 };
-	struct sigaction action = { .sa_handler = nothing };
 	pid_t parent = getpid();
 
 	igt_assert(!signal_helper);
-	sigaction(SIGCONT, &action, NULL);
+	signal(SIGCONT, nothing);
 	fflush(stdout);
 	signal_helper = fork();
 	igt_assert(signal_helper >= 0);
