@@ -69,13 +69,16 @@ static void check_folios(int dev, size_t nr)
 
 static void test_memfd(void)
 {
-	size_t first = current->first, count = current->count, nr;
+	size_t first = current->first, count = current->count, nr, size;
 	int memfd, dev;
 	char *mem;
 
 	require_pinnable(current->backing);
-	memfd = unsealed_memfd(current->backing, pages(current->size));
-	mem = map_fd(memfd, pages(current->size));
+	size = pages(current->size);
+	if (current->backing == THP)
+		size = thp_count(size) * PMD;
+	memfd = unsealed_memfd(current->backing, size);
+	mem = map_fd(memfd, size);
 	dev = open_device();
 	fill(mem, 0, current->size, 1);
 	nr = __pin_memfd(dev, call, memfd, pages(first), pages(count));
@@ -98,7 +101,7 @@ static void test_memfd(void)
 				(mem + pages(start + i * folio_pages())));
 	}
 	unpin(dev, PIN_TEST_DIRTY);
-	unmap(mem, pages(current->size));
+	unmap(mem, size);
 	close(memfd);
 }
 

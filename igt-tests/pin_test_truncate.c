@@ -13,7 +13,8 @@
 #include "mount_helper.h"
 #include "pin_test_helper.h"
 
-#define SIZE	MIB(32)
+/* Two transparent huge pages at least */
+#define SIZE	(current->backing == THP && PMD > MIB(2) ? 2 * PMD : MIB(32))
 #define NPAGES	(SIZE / page_size())
 
 /* Where each page takes several system calls, not all are looked at. */
@@ -23,13 +24,13 @@ static const struct kind {
 	const char *name;
 	enum backing backing;
 	const char *type;	/* of the filesystem, of a memfd NULL */
-	const char *options;
+	const char *options;	/* and twice SIZE */
 } kinds[] = {
 	{ "shmem", SHMEM, NULL, NULL },
 	{ "thp", THP, NULL, NULL },
-	{ "tmpfs", SHMEM, "tmpfs", "size=64M" },
+	{ "tmpfs", SHMEM, "tmpfs", "" },
 	{ "hugetlb", HUGE_2M, NULL, NULL },
-	{ "subpool", HUGE_2M, "hugetlbfs", "pagesize=2M,size=64M" },
+	{ "subpool", HUGE_2M, "hugetlbfs", "pagesize=2M," },
 };
 
 static const struct kind *current;
@@ -49,6 +50,7 @@ struct pinned {
 static struct pinned new_pinned(void)
 {
 	struct pinned pinned = { .step = 1 };
+	char options[32];
 
 	require_pinnable(current->backing);
 	pinned.file = unsealed_memfd(current->backing, 2 * SIZE);
@@ -56,7 +58,9 @@ static struct pinned new_pinned(void)
 	pinned.pool = pool();
 	if (current->type) {
 		close(pinned.file);
-		mount_dir("none", current->type, current->options);
+		snprintf(options, sizeof(options), "%ssize=%zuM", current->options,
+			 2 * SIZE / MIB(1));
+		mount_dir("none", current->type, options);
 		pinned.mount = mount_free();
 		pinned.file = create_file(MOUNT_DIR "/file", SIZE);
 	}
@@ -68,7 +72,7 @@ static struct pinned new_pinned(void)
 
 	pinned.dev = pin_memfd(call, pinned.file, 0, SIZE);
 	if (call == PIN_TEST_MEMFD_FOLIOS && current->backing != SHMEM)
-		pinned.step = HUGE_PAGES;
+		pinned.step = current->backing == THP ? PMD_PAGES : HUGE_PAGES;
 	pinned.frames = calloc(NPAGES, sizeof(*pinned.frames));
 	igt_assert(pinned.frames);
 	for (size_t i = 0; i < NPAGES; i += pinned.step) {
@@ -225,7 +229,7 @@ static void test_punch(void)
  */
 static void test_truncate_inside(void)
 {
-	size_t at = NPAGES / 2 + 100, end = NPAGES / 2 + HUGE_PAGES;
+	size_t at = NPAGES / 2 + 100, end = NPAGES / 2 + PMD_PAGES;
 	struct pinned pinned = new_pinned();
 
 	truncate_at(&pinned, at);
