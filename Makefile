@@ -25,8 +25,8 @@ modules:	## build the kernel modules (KDIR=: kernel build folder, C=1: sparse)
 
 # What uses the Debian root sets itself up: what it needs is installed or made when missing.
 .PHONY: demo
-demo:		## show, in a VM, a Wayland client that is composited without a copy
-	tools/demo/run
+demo:		## show, in a VM, a Wayland client that is composited without a copy (KERNEL=)
+	tools/demo/run $(KERNEL)
 
 .PHONY: demo-guest
 demo-guest:	## show a virtual machine's screen in Weston, without a copy, in a VM
@@ -37,8 +37,12 @@ check:		## run every test: sparse, checkpatch, IGT and Linux's own, on 6.12 in a
 	tools/check 6.12
 
 .PHONY: check-all
-check-all:	## the same on 6.1, 6.12, 7.x and a kernel that distrusts everything, and QEMU
-	tools/check 6.12 6.1 7.x debug
+check-all:	## the same on 6.1, 6.12, 7.x, arm64 and a kernel that distrusts all, and QEMU
+	tools/check 6.12 6.1 7.x debug arm64 arm64-16k
+
+.PHONY: check-arm64
+check-arm64:	## IGT tests on arm64, with pages of 4 and of 16 KiB
+	tools/check arm64 arm64-16k
 
 .PHONY: check-debug
 check-debug:	## IGT tests on that kernel alone, and the selftests of i915
@@ -46,7 +50,7 @@ check-debug:	## IGT tests on that kernel alone, and the selftests of i915
 
 KERNELS	?= 6.12 7.x
 .PHONY: bench
-bench:		## what udmabuf costs beside the kernel's own (KERNELS=: 6.12, 7.x)
+bench:		## what udmabuf costs beside the kernel's own (KERNELS=: 6.12, 7.x, arm64)
 	tools/bench/run $(KERNELS)
 
 .PHONY: i915

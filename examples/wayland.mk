@@ -6,15 +6,17 @@
 # build folder.
 
 BUILD	?= ../../build/examples
+PKG_CONFIG ?= pkg-config
 SOURCES	?= $(wildcard *.c)
 NAME	:= $(notdir $(CURDIR))
 OBJ	:= $(BUILD)/$(NAME).obj
 
 CFLAGS	?= -O3 -g
 CFLAGS	+= -std=gnu11 -Wall -Wextra -Werror -Wno-unused-parameter
-CFLAGS	+= -I. -I$(OBJ) -I../../include/uapi $(shell pkg-config --cflags $(PACKAGES))
-LDLIBS	= $(shell pkg-config --libs $(PACKAGES))
+CFLAGS	+= -I. -I$(OBJ) -I../../include/uapi $(shell $(PKG_CONFIG) --cflags $(PACKAGES))
+LDLIBS	= $(shell $(PKG_CONFIG) --libs $(PACKAGES))
 
+# These are the same for all architectures.
 XML	:= $(PROTOCOLS:%=$(shell pkg-config --variable=pkgdatadir wayland-protocols)/%.xml)
 NAMES	:= $(notdir $(PROTOCOLS))
 OBJECTS	:= $(patsubst %.c,$(OBJ)/%.o,$(SOURCES)) \

@@ -23,7 +23,7 @@
 #include "viewer.h"
 
 #define KEPT	4
-#define PAGE	4096UL
+#define PAGE	((uint64_t)sysconf(_SC_PAGESIZE))
 
 static struct kept {
 	struct wl_buffer *buffer;

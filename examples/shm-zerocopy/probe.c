@@ -24,7 +24,7 @@
 #define NALIGNS 7
 #define ALIGN(i) (4u << (i))
 /* Where none of them will do. */
-#define PAGE_ALIGN 4096
+#define PAGE_ALIGN ((uint32_t)sysconf(_SC_PAGESIZE))
 
 /* Room for rows and pixels at the worst places. */
 #define SIZE (SIDE * (STRIDE + ALIGN(NALIGNS - 1)) + ALIGN(NALIGNS - 1))

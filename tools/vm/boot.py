@@ -175,27 +175,29 @@ def debian_kernel(series):
     return Kernel(release, f"/boot/vmlinuz-{release}")
 
 
-def build_arguments(kernel):
-    """For make: with what to build programs, and modules."""
+def build_steps(kernel):
+    """What makes the programs, and how make is told which modules to make."""
+    examples = ["examples/wayland-zerocopy", "examples/shm-zerocopy"]
     if kernel.arch == "x86_64":
-        return [], []
+        parts = ["tools/vm", "igt-tests", "tools/bench", *examples,
+                 "examples/guest-viewer", "tools/clients"]
+        return [["make", "-C", part] for part in parts], []
+    folder = os.path.join(PROJECT, kernel.programs)
     pkgconfig = f"{kernel.root}/usr/lib/aarch64-linux-gnu/pkgconfig"
-    return ([f"CC=aarch64-linux-gnu-gcc --sysroot={kernel.root}",
+    cross = [f"CC=aarch64-linux-gnu-gcc --sysroot={kernel.root}",
              f"PKG_CONFIG=env PKG_CONFIG_LIBDIR={pkgconfig} "
-             f"PKG_CONFIG_SYSROOT_DIR={kernel.root} pkg-config",
-             f"BUILD={PROJECT}/{kernel.programs}", "LIBIGT=compat"],
+             f"PKG_CONFIG_SYSROOT_DIR={kernel.root} pkg-config"]
+    return ([["make", "-C", part, f"BUILD={folder}", "LIBIGT=compat", *cross]
+             for part in ("tools/vm", "igt-tests", "tools/bench")] +
+            [["make", "-C", part, f"BUILD={folder}/examples", *cross]
+             for part in examples],
             ["ARCH=arm64", "CROSS_COMPILE=aarch64-linux-gnu-"])
 
 
 def build(kernel, stock):
     """Make what the guest loads and runs; make decides what is missing.
     Returns the paths of the modules to load, in that order."""
-    parts = ["tools/vm", "igt-tests"]
-    if kernel.arch == "x86_64":
-        parts += ["examples/wayland-zerocopy", "examples/shm-zerocopy",
-                  "examples/guest-viewer", "tools/clients"]
-    for_programs, for_modules = build_arguments(kernel)
-    steps = [["make", "-C", part, *for_programs] for part in parts]
+    steps, for_modules = build_steps(kernel)
     if not stock:
         steps.insert(0, ["make", "modules", *for_modules,
                          f"KDIR=/lib/modules/{kernel.release}/build"])
@@ -282,9 +284,9 @@ def copy_output(path, position, to):
     return position
 
 
-def read_log(pipe, log):
+def read_log(pipe, log, kernel):
     """Collect the log, and keep it where one can watch it grow."""
-    with open(os.path.join(BUILD, "vm/console.log"), "wb", 0) as file:
+    with open(os.path.join(BUILD, f"vm/console-{kernel}.log"), "wb", 0) as file:
         for line in pipe:
             log.append(line)
             file.write(line)
@@ -309,7 +311,7 @@ def run_guest(options, kernel, modules, accel, output):
         guest = start_guest(virtme_command(options, kernel, accel, shared),
                             shared)
         reader = threading.Thread(target=read_log, daemon=True,
-                                  args=(guest.stdout, log))
+                                  args=(guest.stdout, log, options.kernel))
         reader.start()
         position = lines = 0
         heard = time.monotonic()
