@@ -1,15 +1,11 @@
 // SPDX-License-Identifier: MIT
 /*
- * Memory that fails, before and after it is pinned. The failures are made by the
- * kernel's hwpoison-inject module, and taken back where the kernel can.
+ * Memory that fails, before and after it is pinned.
  */
 #include <errno.h>
 #include <fcntl.h>
-#include <inttypes.h>
 #include <linux/falloc.h>
 #include <signal.h>
-#include <stdio.h>
-#include <string.h>
 #include <sys/mman.h>
 
 #include "igt.h"
@@ -18,52 +14,9 @@
 #include "phys_helper.h"
 #include "udmabuf_helper.h"
 
-#define HWPOISON	"/sys/kernel/debug/hwpoison/"
 #define SIZE		MIB(4)
 #define NPAGES		(SIZE / page_size())
 #define FAILED		(HUGE_PAGES + 20)	/* page, in the second huge page */
-
-static void require_hwpoison(void)
-{
-	igt_require_f(!igt_system_quiet("modprobe hwpoison-inject") &&
-		      !access(HWPOISON "corrupt-pfn", W_OK),
-		      "no hwpoison-inject\n");
-}
-
-static bool has_failed(uint64_t frame)
-{
-	uint64_t flags = frame_flags(frame);
-
-	/* Before 6.12, all of a huge page shows in its first frame. */
-	if (flags >> KPF_HUGE & 1)
-		flags |= frame_flags(frame & -512ULL);
-	return flags >> KPF_HWPOISON & 1;
-}
-
-static int write_frame(const char *path, uint64_t frame)
-{
-	char line[32];
-
-	snprintf(line, sizeof(line), "%#" PRIx64, frame);
-	return write_line(path, line);
-}
-
-/* Nobody maps the file by then, or would get a signal. */
-static void fail_frame(uint64_t frame)
-{
-	int err = write_frame(HWPOISON "corrupt-pfn", frame);
-
-	igt_info("frame %#" PRIx64 " fails: %s\n", frame, strerror(-err));
-	igt_assert(has_failed(frame));
-}
-
-/* Now that the file is gone. A frame that stays as it is is not used any more. */
-static void mend_frame(uint64_t frame)
-{
-	write_frame(HWPOISON "unpoison-pfn", frame);
-	if (has_failed(frame))
-		igt_info("frame %#" PRIx64 " stays out of use\n", frame);
-}
 
 static void fill_file(int memfd)
 {

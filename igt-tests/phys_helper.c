@@ -10,6 +10,7 @@
 #include "igt.h"
 #include "phys_helper.h"
 
+#define HWPOISON	"/sys/kernel/debug/hwpoison/"
 #define PAGEMAP_PRESENT	(1ULL << 63)
 #define PAGEMAP_FRAME	((1ULL << 55) - 1)
 
@@ -148,4 +149,44 @@ size_t count_flagged(const void *ptr, size_t count, int flag)
 		found += frame_flags(page_frame((const char *)ptr + pages(i)))
 			 >> flag & 1;
 	return found;
+}
+
+void require_hwpoison(void)
+{
+	igt_require_f(!igt_system_quiet("modprobe hwpoison-inject") &&
+		      !access(HWPOISON "corrupt-pfn", W_OK),
+		      "no hwpoison-inject\n");
+}
+
+static bool has_failed(uint64_t frame)
+{
+	uint64_t flags = frame_flags(frame);
+
+	/* Before 6.12, all of a huge page shows in its first frame. */
+	if (flags >> KPF_HUGE & 1)
+		flags |= frame_flags(frame & -512ULL);
+	return flags >> KPF_HWPOISON & 1;
+}
+
+static int write_frame(const char *path, uint64_t frame)
+{
+	char line[32];
+
+	snprintf(line, sizeof(line), "%#" PRIx64, frame);
+	return write_line(path, line);
+}
+
+void fail_frame(uint64_t frame)
+{
+	int err = write_frame(HWPOISON "corrupt-pfn", frame);
+
+	igt_info("frame %#" PRIx64 " fails: %s\n", frame, strerror(-err));
+	igt_assert(has_failed(frame));
+}
+
+void mend_frame(uint64_t frame)
+{
+	write_frame(HWPOISON "unpoison-pfn", frame);
+	if (has_failed(frame))
+		igt_info("frame %#" PRIx64 " stays out of use\n", frame);
 }

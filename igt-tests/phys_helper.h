@@ -39,4 +39,12 @@ bool is_movable(uint64_t frame);
 /* Bits are KPF_ of <linux/kernel-page-flags.h> */
 uint64_t frame_flags(uint64_t frame);
 
+/*
+ * Failures of memory, made by the kernel's hwpoison-inject module. Who maps the frame gets
+ * a signal. They are taken back where the kernel can, when the frame is not used any more.
+ */
+void require_hwpoison(void);
+void fail_frame(uint64_t frame);
+void mend_frame(uint64_t frame);
+
 #endif
