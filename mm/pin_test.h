@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * What the files of pin_test.ko share: the pins of one call, and a device that is
- * attached to a dma-buf.
+ * What the files of pin_test.ko share: the pins of one call, a device that is attached
+ * to a dma-buf, and a look at page tables.
  */
 #ifndef _MM_PIN_TEST_H
 #define _MM_PIN_TEST_H
@@ -85,5 +85,16 @@ int test_attach(struct test_attachment *test, struct pin_test_attach *arg);
 int test_map(struct test_attachment *test, unsigned long dir);
 int test_dma(struct test_attachment *test, const struct pin_test_dma *arg, bool write);
 u64 test_detach(struct test_attachment *test);
+
+#ifdef CONFIG_ARM64_CONTPTE
+int test_entry(struct pin_test_entry *arg);
+#else
+static inline int test_entry(struct pin_test_entry *arg)
+{
+	arg->contiguous = 0;
+	arg->block = 0;
+	return 0;
+}
+#endif
 
 #endif /* _MM_PIN_TEST_H */

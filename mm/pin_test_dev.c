@@ -317,6 +317,19 @@ static int pin_test_dma(struct pin_test_file *test, void __user *argp, bool writ
 	return test_dma(&test->attachment, &arg, write);
 }
 
+static int pin_test_entry(void __user *argp)
+{
+	struct pin_test_entry arg;
+	int err;
+
+	if (copy_from_user(&arg, argp, sizeof(arg)))
+		return -EFAULT;
+	err = test_entry(&arg);
+	if (err)
+		return err;
+	return copy_to_user(argp, &arg, sizeof(arg)) ? -EFAULT : 0;
+}
+
 static long pin_test_ioctl(struct file *file, unsigned int cmd,
 			   unsigned long value)
 {
@@ -362,6 +375,9 @@ static long pin_test_ioctl(struct file *file, unsigned int cmd,
 		break;
 	case PIN_TEST_BLOCK:
 		ret = pin_test_block(argp);
+		break;
+	case PIN_TEST_ENTRY:
+		ret = pin_test_entry(argp);
 		break;
 	default:
 		ret = -ENOTTY;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0 WITH Linux-syscall-note */
 /*
  * /dev/pin_test, with which tests call the kernel's pin functions, one by one, and
- * look at what they have pinned, and which uses dma-bufs as a device that maps them
- * at once. For CAP_SYS_ADMIN, on machines for testing.
+ * look at what they have pinned, which uses dma-bufs as a device that maps them at once,
+ * and looks at page tables. For CAP_SYS_ADMIN, on machines for testing.
  *
  * Each open file holds the pins of one call, until PIN_TEST_UNPIN or the last
  * close, and so one attachment to a dma-buf, until PIN_TEST_DETACH, and the lock of
@@ -262,6 +262,22 @@ struct pin_test_block {
 	__u64 pfn;
 };
 
+/**
+ * struct pin_test_entry - PIN_TEST_ENTRY: look at the page table entry of an address
+ * @addr: the address, in a mapping of a dma-buf or of other frames
+ * @contiguous: returns 1 if the entry is one of a block of which a TLB may make one, else 0
+ * @block: returns how many entries such a block has, 0 if the kernel makes none of those
+ *	of a page table; then @contiguous is 0, whatever there is at @addr
+ *
+ * Errors are ENODATA: no entry maps the address, or not in such a mapping; EINTR: a fatal
+ * signal.
+ */
+struct pin_test_entry {
+	__u64 addr;
+	__u32 contiguous;
+	__u32 block;
+};
+
 #define PIN_TEST_PIN	_IOWR('g', 0x80, struct pin_test_pin)
 #define PIN_TEST_UNPIN	_IO('g', 0x81)
 #define PIN_TEST_QUERY	_IOWR('g', 0x82, struct pin_test_page)
@@ -274,5 +290,6 @@ struct pin_test_block {
 #define PIN_TEST_DMA_READ	_IOW('g', 0x89, struct pin_test_dma)
 #define PIN_TEST_DMA_WRITE	_IOW('g', 0x8a, struct pin_test_dma)
 #define PIN_TEST_BLOCK	_IOWR('g', 0x8b, struct pin_test_block)
+#define PIN_TEST_ENTRY	_IOWR('g', 0x8c, struct pin_test_entry)
 
 #endif /* _UAPI_LINUX_PIN_TEST_H */
