@@ -69,6 +69,23 @@ static bool is_poisoned(unsigned long pfn)
 }
 
 /*
+ * How many entries can be set at once, of at most @max: up to the first that must not be.
+ * Only arm64 makes more of many than of one: of those that are aligned, blocks that the
+ * TLB can hold as one entry. It does not make them later, as the entries are special.
+ * Elsewhere it would only cost to count them.
+ */
+static unsigned int count_settable(pte_t *pte, unsigned long pfn, unsigned long max)
+{
+	unsigned int nr = 0;
+
+	if (!IS_ENABLED(CONFIG_ARM64_CONTPTE))
+		max = 1;
+	while (nr < max && pte_none(ptep_get(pte + nr)) && !is_poisoned(pfn + nr))
+		nr++;
+	return nr;
+}
+
+/*
  * Called for the first page of the range only, which saves a call for each: the page
  * table that has the entries of all is locked.
  */
@@ -76,19 +93,23 @@ static int fill_page_table(pte_t *pte, unsigned long addr, void *data)
 {
 	const struct fault_range *range = data;
 	unsigned long pfn = range->pfn, pfn_end = range->pfn_end;
-	unsigned long next_span = range->next_span, nr = range->nr;
+	unsigned long next_span = range->next_span, left = range->nr;
 	struct mm_struct *mm = range->vma->vm_mm;
 	pgprot_t prot = range->vma->vm_page_prot;
 	const struct memfd_span *span;
+	unsigned int nr;
 
-	for (; nr; nr--, pfn++, pte++, addr += PAGE_SIZE) {
+	for (; left; left -= nr, pfn += nr, pte += nr, addr += nr * PAGE_SIZE) {
 		if (pfn == pfn_end) {
 			span = memfd_pins_span(range->pins, next_span++);
 			pfn = span->pfn;
 			pfn_end = pfn + span->nr;
 		}
-		if (pte_none(ptep_get(pte)) && !is_poisoned(pfn))
-			set_pte_at(mm, addr, pte, pte_mkspecial(pfn_pte(pfn, prot)));
+		nr = count_settable(pte, pfn, min(left, pfn_end - pfn));
+		if (nr)
+			set_ptes(mm, addr, pte, pte_mkspecial(pfn_pte(pfn, prot)), nr);
+		else
+			nr = 1;
 	}
 	return 0;
 }

@@ -132,6 +132,17 @@ long pin_present_folios(struct file *memfd, loff_t start, loff_t end,
 #endif
 
 #if LINUX_VERSION_CODE < KERNEL_VERSION(6, 6, 0)
+static inline void set_ptes(struct mm_struct *mm, unsigned long addr, pte_t *ptep,
+			    pte_t pte, unsigned int nr)
+{
+	for (; nr; nr--, ptep++, addr += PAGE_SIZE) {
+		set_pte_at(mm, addr, ptep, pte);
+		pte = pfn_pte(pte_pfn(pte) + 1, pte_pgprot(pte));
+	}
+}
+#endif
+
+#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 6, 0)
 /*
  * For a long-term pin, GUP did not wait for user space to provide a page, and did
  * not move a huge page of hugetlbfs, but failed with a warning. So have the pages
