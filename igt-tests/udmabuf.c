@@ -175,6 +175,33 @@
  * SUBTEST: pmd-vgem
  * Description: Faults in a mapping by vgem, which has imported the buffer
  *
+ * SUBTEST: contpte-fold
+ * Description: Entries of a page table make blocks, where the kernel has some and
+ *              memory and address suit each other, and no blocks elsewhere
+ *
+ * SUBTEST: contpte-windows
+ * Description: Mappings that begin or end within a block
+ *
+ * SUBTEST: contpte-spans
+ * Description: Pieces of memory that are as long as a block, and shorter
+ *
+ * SUBTEST: contpte-protect
+ * Description: A page in the middle of a block is made read-only, and writable again
+ *
+ * SUBTEST: contpte-munmap
+ * Description: A page in the middle of a block is unmapped, and mapped again
+ *
+ * SUBTEST: contpte-mremap
+ * Description: Blocks are moved to where there can be some, and to where not; and there,
+ *              faults come upon a block of which some pages are there
+ *
+ * SUBTEST: contpte-fork
+ * Description: A child has what is in the blocks of its parent, but for a page in the
+ *              middle of one that it is not to have
+ *
+ * SUBTEST: contpte-failed
+ * Description: A page in the middle of a block has failed
+ *
  * SUBTEST: vmap-vivid
  * Description: A driver that maps the dma-buf into the kernel, the virtual camera
  *              vivid, puts the same frame into it as into its own memory
@@ -370,6 +397,7 @@ igt_main()
 	udmabuf_contents_subtests(dev);
 	udmabuf_mmap_subtests(dev);
 	udmabuf_pmd_subtests(dev);
+	udmabuf_contpte_subtests(dev);
 	udmabuf_vmap_subtests(dev);
 	udmabuf_attach_subtests(dev);
 	udmabuf_reject_subtests(dev);

@@ -25,6 +25,7 @@ void udmabuf_create_subtests(int dev);
 void udmabuf_contents_subtests(int dev);
 void udmabuf_mmap_subtests(int dev);
 void udmabuf_pmd_subtests(int dev);
+void udmabuf_contpte_subtests(int dev);
 void udmabuf_vmap_subtests(int dev);
 void udmabuf_attach_subtests(int dev);
 void udmabuf_reject_subtests(int dev);
