@@ -6,6 +6,7 @@
 #include <linux/dma-buf.h>
 #include <linux/dma-direct.h>
 #include <linux/dma-fence.h>
+#include <linux/dma-map-ops.h>
 #include <linux/dma-mapping.h>
 #include <linux/dma-resv.h>
 #include <linux/highmem.h>
@@ -17,7 +18,7 @@
 #include "pin_test.h"
 
 /* Each is a device by itself, so that each can have other limits. */
-static struct platform_device *create_device(u32 max_seg_size)
+static struct platform_device *create_device(u32 max_seg_size, bool coherent)
 {
 	const struct platform_device_info info = {
 		.name = "pin_test",
@@ -25,17 +26,27 @@ static struct platform_device *create_device(u32 max_seg_size)
 		.dma_mask = DMA_BIT_MASK(64),
 	};
 	struct platform_device *pdev = platform_device_register_full(&info);
+	int err;
 
 	if (IS_ERR(pdev))
 		return pdev;
+	dev_assign_dma_coherent(&pdev->dev, coherent);
+	if (dev_is_dma_coherent(&pdev->dev) != coherent) {
+		err = -EOPNOTSUPP;
+		goto err_device;
+	}
 	/* As a driver does; only then the core knows whether there is to be synced. */
 	if (dma_set_mask_and_coherent(&pdev->dev, DMA_BIT_MASK(64))) {
-		platform_device_unregister(pdev);
-		return ERR_PTR(-EIO);
+		err = -EIO;
+		goto err_device;
 	}
 	if (max_seg_size)
 		dma_set_max_seg_size(&pdev->dev, max_seg_size);
 	return pdev;
+
+err_device:
+	platform_device_unregister(pdev);
+	return ERR_PTR(err);
 }
 
 static u64 mapped_bytes(struct sg_table *sgt)
@@ -80,8 +91,9 @@ static void unmap(struct test_attachment *test)
  * Context: may sleep; takes the dma-buf's dma_resv lock.
  *
  * Return: 0, -EBUSY if @test is attached, -EINVAL if the largest segment is not a
- * number of pages or the descriptor is no dma-buf's, -EBADF, -ENOMEM, -EIO if the
- * device cannot have 64 bits of address, or what the exporter returns.
+ * number of pages, a flag is unknown or the descriptor is no dma-buf's, -EBADF, -ENOMEM,
+ * -EIO if the device cannot have 64 bits of address, -EOPNOTSUPP if there are none that
+ * are not coherent, or what the exporter returns.
  */
 int test_attach(struct test_attachment *test, struct pin_test_attach *arg)
 {
@@ -91,12 +103,14 @@ int test_attach(struct test_attachment *test, struct pin_test_attach *arg)
 
 	if (test->attach)
 		return -EBUSY;
-	if (!IS_ALIGNED(arg->max_seg_size, PAGE_SIZE))
+	if (!IS_ALIGNED(arg->max_seg_size, PAGE_SIZE) || arg->reserved ||
+	    arg->flags & ~PIN_TEST_NONCOHERENT)
 		return -EINVAL;
 	dmabuf = dma_buf_get(arg->fd);
 	if (IS_ERR(dmabuf))
 		return PTR_ERR(dmabuf);
-	test->pdev = create_device(arg->max_seg_size);
+	test->pdev = create_device(arg->max_seg_size,
+				   !(arg->flags & PIN_TEST_NONCOHERENT));
 	if (IS_ERR(test->pdev)) {
 		err = PTR_ERR(test->pdev);
 		goto err_put;

@@ -211,6 +211,17 @@ static inline bool folio_allows_longterm_write(struct folio *folio)
 #endif
 }
 
+/* It was a bit of the device, of which only some architectures know. */
+#if LINUX_VERSION_CODE < KERNEL_VERSION(7, 3, 0)
+#if defined(CONFIG_ARCH_HAS_SYNC_DMA_FOR_DEVICE) || \
+	defined(CONFIG_ARCH_HAS_SYNC_DMA_FOR_CPU) || \
+	defined(CONFIG_ARCH_HAS_SYNC_DMA_FOR_CPU_ALL)
+#define dev_assign_dma_coherent(dev, coherent)	((dev)->dma_coherent = (coherent))
+#else
+#define dev_assign_dma_coherent(dev, coherent)	((void)(dev), (void)(coherent))
+#endif
+#endif
+
 /* The name of a namespace of symbols became a string. */
 #if LINUX_VERSION_CODE < KERNEL_VERSION(6, 13, 0)
 #define COMPAT_IMPORT_NS(name)	MODULE_IMPORT_NS(name)

@@ -146,6 +146,9 @@ struct pin_test_bench {
 	__u64 bytes;
 };
 
+/* Of struct pin_test_attach */
+#define PIN_TEST_NONCOHERENT	(1 << 0)	/* it does not see the CPU's caches */
+
 /**
  * struct pin_test_attach - PIN_TEST_ATTACH: attach a device to a dma-buf, and map it
  * @fd: the dma-buf
@@ -155,15 +158,19 @@ struct pin_test_bench {
  * @entries: returns the entries of the scatterlist, and
  * @segments: what is left of them in the view of the device
  * @bytes: returns the sum of their lengths in that view
+ * @flags: PIN_TEST_NONCOHERENT
+ * @reserved: 0
  *
  * The device is a new one, with 64 bits of address, and is going to read and write,
- * unless PIN_TEST_MAP has said otherwise.
+ * unless PIN_TEST_MAP has said otherwise. What it reads and writes is copied by the CPU:
+ * one that is not coherent is so for the kernel only.
  * PIN_TEST_DETACH unmaps, detaches and removes it; where the argument points to, it
  * writes the nanoseconds that the first two took, as a __u64.
  *
  * Errors are EBADF: no open descriptor; EINVAL: not a dma-buf, a segment that is not
- * a number of pages; EBUSY: there is an attachment already; for PIN_TEST_DETACH,
- * ENODATA: there is none; and those of the exporter.
+ * a number of pages, unknown flags; EBUSY: there is an attachment already; EOPNOTSUPP: all
+ * devices of this architecture are coherent; for PIN_TEST_DETACH, ENODATA: there is
+ * none; and those of the exporter.
  */
 struct pin_test_attach {
 	__s32 fd;
@@ -172,6 +179,8 @@ struct pin_test_attach {
 	__u32 entries;
 	__u32 segments;
 	__u64 bytes;
+	__u32 flags;
+	__u32 reserved;
 };
 
 /*
