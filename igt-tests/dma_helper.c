@@ -26,10 +26,16 @@ void look(int dmabuf)
 int new_device(int dmabuf, unsigned long direction)
 {
 	struct pin_test_attach attach = { .fd = dmabuf };
+
+	return new_device_as(&attach, direction);
+}
+
+int new_device_as(struct pin_test_attach *attach, unsigned long direction)
+{
 	int device = open_device();
 
 	device_map(device, direction);
-	igt_assert_eq(ioctl(device, PIN_TEST_ATTACH, &attach), 0);
+	igt_assert_eq(ioctl(device, PIN_TEST_ATTACH, attach), 0);
 	return device;
 }
 

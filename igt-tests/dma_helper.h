@@ -17,8 +17,12 @@ void sync_cpu(int dmabuf, uint64_t flags);
 /* Begins and ends an access that only reads. */
 void look(int dmabuf);
 
-/* A new device that has the dma-buf mapped as PIN_TEST_MAP says; close() ends it */
+/*
+ * A new device that has the dma-buf mapped as PIN_TEST_MAP says; close() ends it. The second
+ * one is what PIN_TEST_ATTACH says, and returns in @attach.
+ */
 int new_device(int dmabuf, unsigned long direction);
+int new_device_as(struct pin_test_attach *attach, unsigned long direction);
 void device_map(int device, unsigned long direction);
 void device_detach(int device);
 

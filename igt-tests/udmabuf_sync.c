@@ -82,6 +82,20 @@
  *
  * SUBTEST: devices-refused
  * Description: The test device refuses what is not in the dma-buf, or not mapped
+ *
+ * SUBTEST: caches-%s
+ * Description: For a device that is not coherent, caches are cleaned and invalidated once
+ *              for all of the buffer: %arg[1]
+ *
+ * arg[1]:
+ *
+ * @both-ways:		it reads and writes
+ * @to-device:		it only reads
+ * @from-device:	it only writes, until its driver unmaps
+ * @detach:		it is known to have written when it goes
+ *
+ * SUBTEST: caches-coherent
+ * Description: For one that is coherent, they are left alone
  */
 #include <unistd.h>
 
@@ -130,6 +144,7 @@ igt_main()
 	udmabuf_sync_owner_subtests(dev);
 	udmabuf_sync_writer_subtests(dev);
 	udmabuf_sync_device_subtests(dev);
+	udmabuf_sync_cache_subtests(dev);
 
 	igt_fixture()
 		close(dev);
