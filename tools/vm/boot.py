@@ -233,14 +233,15 @@ def virtme_command(options, kernel, accel, shared):
     kernel_args = [f"init={kernel.in_guest(shared)}/init", *KERNEL_ARGS]
     for args in options.append:
         kernel_args += shlex.split(args)
-    emulated = ["-cpu", {
+    emulated = {
         # With these two features the kernel copies and clears byte by byte, which
         # takes twice as long when each byte is emulated, and four times as long
         # when each is counted as an instruction.
-        "x86_64": "max,erms=off,fsrm=off",
-        # To sign pointers as the architecture says takes long to emulate.
-        "aarch64": "max,pauth-impdef=on",
-    }[kernel.arch]]
+        "x86_64": ["-cpu", "max,erms=off,fsrm=off"],
+        # To sign pointers as the architecture says takes long to emulate. Tags of
+        # memory cost nothing as long as nobody asks for some.
+        "aarch64": ["-cpu", "max,pauth-impdef=on", "-machine", "mte=on"],
+    }[kernel.arch]
     qemu = {
         "kvm": ["-accel", "kvm", "-cpu", "host"],
         "tcg": ["-accel", "tcg,thread=multi", *emulated],
