@@ -105,6 +105,16 @@
  * Description: Where there is CMA, a page is pinned at once if the kernel's
  *              memfd_pin_folios() leaves it where it is, and only then
  *
+ * SUBTEST: mte-tags
+ * Description: On arm64, memory that its owner has given tags keeps them; mappings of the
+ *              dma-buf have none, and cannot get some
+ *
+ * SUBTEST: mte-late
+ * Description: Memory that is pinned gets tags
+ *
+ * SUBTEST: mte-cma
+ * Description: Tags go with what is moved out of a CMA area
+ *
  * SUBTEST: busy-locked-%s
  * Description: A folio that is locked may be on its way out of its file: a pin waits
  *              for it, with %arg[1]
@@ -243,6 +253,7 @@ igt_main()
 	memfd_pin_hugetlb_subtests(dev);
 	memfd_pin_movable_subtests(dev);
 	memfd_pin_cma_subtests(dev);
+	memfd_pin_mte_subtests(dev);
 	memfd_pin_busy_subtests(dev);
 	memfd_pin_reclaim_subtests(dev);
 	memfd_pin_thp_subtests(dev);

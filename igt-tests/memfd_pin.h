@@ -6,15 +6,26 @@
 #ifndef MEMFD_PIN_H
 #define MEMFD_PIN_H
 
+#include "pin_test_helper.h"
+
 void memfd_pin_holes_subtests(int dev);
 void memfd_pin_hugetlb_subtests(int dev);
 void memfd_pin_movable_subtests(int dev);
 void memfd_pin_cma_subtests(int dev);
+void memfd_pin_mte_subtests(int dev);
 void memfd_pin_busy_subtests(int dev);
 void memfd_pin_reclaim_subtests(int dev);
 void memfd_pin_thp_subtests(int dev);
 void memfd_pin_seals_subtests(int dev);
 void memfd_pin_kill_subtests(int dev);
 void memfd_pin_failure_subtests(int dev);
+
+/*
+ * A memfd of CMA_PAGES, filled with seed 1 and mapped at *@mem, with what @blocks says of
+ * its pages, some of which lie in a CMA area: the subtest is skipped if there is none
+ */
+#define CMA_PAGES	(MIB(32) / page_size())
+
+int memfd_in_cma(enum backing backing, char **mem, struct pin_test_block *blocks);
 
 #endif

@@ -13,8 +13,8 @@
 #include "pin_test_helper.h"
 #include "udmabuf_ext.h"
 
-#define SIZE		MIB(32)
-#define NPAGES		(SIZE / page_size())
+#define SIZE		pages(CMA_PAGES)
+#define NPAGES		CMA_PAGES
 #define POOL_SIZE	"/sys/kernel/mm/hugepages/hugepages-2048kB/nr_hugepages"
 #define AGREE		512	/* pages that are looked at one by one */
 #define COUNT_SLACK	1024	/* pages that a counter may be wrong by */
@@ -52,9 +52,7 @@ static void use_up(void)
 		 free_outside() > least);
 }
 
-/* A memfd, filled and mapped at *@mem, with *@blocks of its pages, some of them CMA. */
-static int memfd_in_cma(enum backing backing, char **mem,
-			struct pin_test_block *blocks)
+int memfd_in_cma(enum backing backing, char **mem, struct pin_test_block *blocks)
 {
 	int memfd = sealed_memfd(backing, SIZE);
 	int64_t cma = 0, taken;
