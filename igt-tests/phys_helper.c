@@ -164,7 +164,7 @@ static bool has_failed(uint64_t frame)
 
 	/* Before 6.12, all of a huge page shows in its first frame. */
 	if (flags >> KPF_HUGE & 1)
-		flags |= frame_flags(frame & -512ULL);
+		flags |= frame_flags(frame & -(uint64_t)HUGE_PAGES);
 	return flags >> KPF_HWPOISON & 1;
 }
 

@@ -155,10 +155,16 @@ def debug_kernel():
 def arm64_kernel(flavour):
     """In a root of its own, where the project is seen at the same path. The lock keeps
     it from being replaced, as long as this process lives."""
-    root = folder_made_by("tools/vm/arm64-root", "root for arm64")
-    fcntl.flock(os.open(root, os.O_RDONLY), fcntl.LOCK_SH)
+    image = []
+    while not image:
+        root = folder_made_by("tools/vm/arm64-root", "root for arm64")
+        try:
+            fcntl.flock(os.open(root, os.O_RDONLY), fcntl.LOCK_SH)
+        except FileNotFoundError:
+            continue
+        image = glob.glob(f"{root}/boot/vmlinuz-*-{flavour}")
     bind(PROJECT, root + PROJECT)
-    image, = glob.glob(f"{root}/boot/vmlinuz-*-{flavour}")
+    image, = image
     release = os.path.basename(image).removeprefix("vmlinuz-")
     return Kernel(release, image, root, "aarch64", "build/arm64")
 
@@ -294,7 +300,8 @@ def read_log(pipe, log, kernel):
 
 
 def booted(log):
-    return any(b"pinfold: running" in line for line in log)
+    """Whether the guest's first process runs: a hang after that can be ours."""
+    return any(b"pinfold: started" in line for line in log)
 
 
 def run_guest(options, kernel, modules, accel, output):
@@ -379,11 +386,11 @@ def first_report(log):
 
 
 def qemu_failed_early(log):
-    """Whether QEMU failed before the guest had run anything. Its MSI-X emulation has
+    """Whether QEMU failed before the guest had run anything of ours. Its MSI-X emulation has
     been seen to fail an assertion, about once in a hundred boots, and its
     multi-threaded emulation to leave 6.1 waiting in the probe of the i8042, with
     nothing to do for either CPU, once in thousands."""
-    return (not booted(log) and
+    return (not booted(log) and not first_report(log) and
             any(b"Assertion `" in line or line == STUCK for line in log))
 
 
@@ -392,7 +399,7 @@ def verdict(status, log, killed, timeout):
     report = first_report(log)
     if report:
         return FAILED, f"the guest's kernel said: {report}"
-    if killed and log[-1:] == [STUCK]:
+    if killed and STUCK in log:
         return FAILED, "the guest hung while it booted"
     if killed:
         return FAILED, f"the guest did not finish within {timeout} s"

@@ -352,6 +352,7 @@ int main(void)
 	setenv("TERM", "dumb", 1);
 	setenv("XDG_RUNTIME_DIR", "/run/user/0", 1);
 	mount_system();
+	say("pinfold: started\n");
 	bring_up_loopback();
 	word = read_words(SHARE "/todo");
 	mount_project(*word++);
