@@ -124,7 +124,7 @@ struct frame make_frame(int dev, const struct place *place)
 	frame.mem = map_fd(frame.memfd, SIZE);
 	fill(frame.mem, 0, SIZE / page_size(), PATTERN);
 	if (place->backing == THP)
-		igt_require_f(vmstat("nr_shmem_hugepages") - thp == (int64_t)thp_count(SIZE),
+		igt_require_f(vmstat("nr_shmem_hugepages") - thp == (int64_t)(whole_folios(THP, SIZE) / PMD),
 			      "no transparent huge pages for shmem\n");
 	for (size_t i = 0; i < FRAME_PAGES; i++)
 		items[i] = (struct udmabuf_create_item) {

@@ -8,6 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "hugetlb_helper.h"
 #include "igt.h"
 #include "memfd_pin.h"
 #include "pin_test_helper.h"
@@ -15,7 +16,6 @@
 
 #define SIZE		pages(CMA_PAGES)
 #define NPAGES		CMA_PAGES
-#define POOL_SIZE	"/sys/kernel/mm/hugepages/hugepages-2048kB/nr_hugepages"
 #define AGREE		512	/* pages that are looked at one by one */
 #define COUNT_SLACK	1024	/* pages that a counter may be wrong by */
 
@@ -46,7 +46,7 @@ static void use_up(void)
 	igt_require_f(cma > (int64_t)NPAGES, "no CMA area (it takes cma= at boot)\n");
 	do {
 		before = huge;
-		set(POOL_SIZE, "%lld", (long long)before + 8);
+		set(POOL "nr_hugepages", "%lld", (long long)before + 8);
 		huge = hugetlb(HUGE, "nr_hugepages");
 	} while (huge > before && vmstat("nr_free_cma") > cma * 7 / 8 &&
 		 free_outside() > least);

@@ -137,8 +137,7 @@ static void test_meetings(int dev)
 			igt_assert_eq(meeting->same[number], NPAGES);
 		}
 		igt_assert_eq(fstat(meeting->memfd, &st), 0);
-		igt_assert_eq_u64(st.st_blocks * 512,
-				  backing == THP ? thp_count(SIZE) * PMD : SIZE);
+		igt_assert_eq_u64(st.st_blocks * 512, whole_folios(backing, SIZE));
 		if (backing == HUGE_2M)
 			igt_assert_eq_s64(hugetlb(MIB(2), "free_hugepages"),
 					  free_before - SIZE / MIB(2));

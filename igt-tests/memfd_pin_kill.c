@@ -123,7 +123,7 @@ static void set_up(struct job *job, int dev, enum backing backing, size_t size,
 /* 16 GiB, of which little is pinned before the kill. */
 static void check_kill(int dev, enum backing backing)
 {
-	size_t folio = backing == SHMEM ? page_size() : MIB(2);
+	size_t folio = folio_size(backing);
 	int64_t each = FILE_SIZE / folio, before, done;
 	struct job job;
 

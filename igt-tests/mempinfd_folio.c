@@ -13,7 +13,6 @@
 #include "mempinfd_helper.h"
 #include "phys_helper.h"
 
-
 static char *huge_pages(size_t count)
 {
 	char *mem = anon_thp(MIB(2) * count);

@@ -157,10 +157,26 @@ void set_anon_thp(const char *policy)
 	    policy);
 }
 
-/* The last one may go beyond the end of the file. */
-size_t thp_count(size_t size)
+size_t folio_size(enum backing backing)
 {
-	return (size + PMD - 1) / PMD;
+	switch (backing) {
+	case HUGE_2M:
+		return HUGE;
+	case HUGE_1G:
+		return GIB(1);
+	case THP:
+	case HUGE_PMD:
+		return PMD;
+	default:
+		return page_size();
+	}
+}
+
+size_t whole_folios(enum backing backing, size_t size)
+{
+	size_t folio = folio_size(backing);
+
+	return (size + folio - 1) / folio * folio;
 }
 
 static void hugetlb_path(char *path, size_t len, size_t huge_size,
@@ -271,15 +287,13 @@ int64_t pins_held(void)
 
 int unsealed_memfd(enum backing backing, size_t size)
 {
-	size_t huge_size = backing == HUGE_1G ? GIB(1) :
-			   backing == HUGE_PMD ? pmd_size() :
-			   backing == HUGE_2M ? HUGE : 0;
+	size_t folio = folio_size(backing);
 	unsigned int flags = MFD_CLOEXEC | MFD_ALLOW_SEALING;
 	int fd;
 
-	if (huge_size) {
-		reserve_hugetlb(huge_size, size / huge_size);
-		flags |= MFD_HUGETLB | __builtin_ctzll(huge_size) << MFD_HUGE_SHIFT;
+	if (backing >= HUGE_2M) {
+		reserve_hugetlb(folio, size / folio);
+		flags |= MFD_HUGETLB | __builtin_ctzll(folio) << MFD_HUGE_SHIFT;
 	}
 	if (backing == THP)
 		set_shmem_thp("always");

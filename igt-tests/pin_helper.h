@@ -52,8 +52,9 @@ enum backing {
 #define PMD_PAGES	(PMD / page_size())
 size_t pmd_size(void);
 
-/* How many folios such a file has */
-size_t thp_count(size_t size);
+/* The size of a folio, and a size rounded up to whole ones, as files have them */
+size_t folio_size(enum backing backing);
+size_t whole_folios(enum backing backing, size_t size);
 
 /* memfds, sizes in bytes; sealed against shrinking unless they are said not to be */
 int unsealed_memfd(enum backing backing, size_t size);

@@ -205,8 +205,9 @@ static void test_thp(void)
 	check_huge(anon_thp(2 * HUGE), HUGE);
 }
 
-static void check_huge_memfd(enum backing backing, size_t huge, int flags)
+static void check_huge_memfd(enum backing backing, int flags)
 {
+	const size_t huge = folio_size(backing);
 	int memfd = unsealed_memfd(backing, 2 * huge);
 	char *mem = mmap(NULL, 2 * huge, PROT_READ | PROT_WRITE, flags, memfd, 0);
 
@@ -217,17 +218,17 @@ static void check_huge_memfd(enum backing backing, size_t huge, int flags)
 
 static void test_thp_shared(void)
 {
-	check_huge_memfd(THP, PMD, MAP_SHARED);
+	check_huge_memfd(THP, MAP_SHARED);
 }
 
 static void test_hugetlb_shared(void)
 {
-	check_huge_memfd(HUGE_2M, HUGE, MAP_SHARED);
+	check_huge_memfd(HUGE_2M, MAP_SHARED);
 }
 
 static void test_hugetlb_private(void)
 {
-	check_huge_memfd(HUGE_2M, HUGE, MAP_PRIVATE);
+	check_huge_memfd(HUGE_2M, MAP_PRIVATE);
 }
 
 static int64_t counter(const char *name)

@@ -30,8 +30,7 @@ static unsigned int call;
 
 static size_t folio_pages(void)
 {
-	return current->backing == SHMEM ? 1 :
-	       current->backing == THP ? PMD_PAGES : HUGE_PAGES;
+	return folio_size(current->backing) / page_size();
 }
 
 /* Entry i is page i, each at its place in its folio. */
@@ -74,9 +73,7 @@ static void test_memfd(void)
 	char *mem;
 
 	require_pinnable(current->backing);
-	size = pages(current->size);
-	if (current->backing == THP)
-		size = thp_count(size) * PMD;
+	size = whole_folios(current->backing, pages(current->size));
 	memfd = unsealed_memfd(current->backing, size);
 	mem = map_fd(memfd, size);
 	dev = open_device();

@@ -71,8 +71,8 @@ static struct pinned new_pinned(void)
 			      NPAGES, "no transparent huge pages\n");
 
 	pinned.dev = pin_memfd(call, pinned.file, 0, SIZE);
-	if (call == PIN_TEST_MEMFD_FOLIOS && current->backing != SHMEM)
-		pinned.step = current->backing == THP ? PMD_PAGES : HUGE_PAGES;
+	if (call == PIN_TEST_MEMFD_FOLIOS)
+		pinned.step = folio_size(current->backing) / page_size();
 	pinned.frames = calloc(NPAGES, sizeof(*pinned.frames));
 	igt_assert(pinned.frames);
 	for (size_t i = 0; i < NPAGES; i += pinned.step) {

@@ -28,7 +28,7 @@ static const struct contents {
 	{ "hugetlb", HUGE_2M, 1024, 0, 1024 },
 	{ "hugetlb-middle", HUGE_2M, 1024, 255, 512 },
 	{ "hugetlb-inside", HUGE_2M, 1024, 513, 2 },
-	{ "hugetlb-1g-middle", HUGE_1G, 0, 32767, 1024 },
+	{ "hugetlb-1g-middle", HUGE_1G, 32767 + 1024 + 1, 32767, 1024 },
 };
 
 static const struct contents *current;
@@ -36,7 +36,7 @@ static const struct contents *current;
 static void test_contents(int dev)
 {
 	const struct contents *c = current;
-	size_t file_size = c->file_pages ? pages(c->file_pages) : GIB(1);
+	size_t file_size = whole_folios(c->backing, pages(c->file_pages));
 	size_t file_pages = file_size / page_size();
 	/* The slice with a page before and one behind it. */
 	size_t from = c->first ? c->first - 1 : 0;
@@ -50,7 +50,7 @@ static void test_contents(int dev)
 	fill(mem + pages(from), from, to - from, 1);
 	if (c->backing == THP)
 		igt_require_f(vmstat("nr_shmem_hugepages") - thp ==
-			      (int64_t)thp_count(file_size),
+			      (int64_t)(whole_folios(THP, file_size) / PMD),
 			      "no transparent huge pages for shmem\n");
 
 	dmabuf = create(dev, memfd, pages(c->first), size);

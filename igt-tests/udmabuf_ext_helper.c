@@ -65,7 +65,7 @@ int filled_memfd(enum backing backing, size_t size)
 	unmap(mem, size);
 	if (backing == THP)
 		igt_require_f(vmstat("nr_shmem_hugepages") - thp ==
-			      (int64_t)thp_count(size),
+			      (int64_t)(whole_folios(THP, size) / PMD),
 			      "no transparent huge pages for shmem\n");
 	return memfd;
 }

@@ -47,7 +47,7 @@ static void set_pool(int node, size_t count)
 
 static size_t unit(void)
 {
-	return current->backing == HUGE_2M ? MIB(2) : page_size();
+	return folio_size(current->backing);
 }
 
 struct request {
