@@ -71,7 +71,10 @@ class Kernel:
     image: str
     root: str = "/"
     arch: str = "x86_64"
-    programs: str = "build"
+
+    @property
+    def programs(self):
+        return "build" if self.arch == "x86_64" else "build/arm64"
 
     def in_guest(self, path):
         return "/" + os.path.relpath(path, self.root)
@@ -155,18 +158,18 @@ def debug_kernel():
 def arm64_kernel(flavour):
     """In a root of its own, where the project is seen at the same path. The lock keeps
     it from being replaced, as long as this process lives."""
-    image = []
-    while not image:
+    images = []
+    while not images:
         root = folder_made_by("tools/vm/arm64-root", "root for arm64")
         try:
             fcntl.flock(os.open(root, os.O_RDONLY), fcntl.LOCK_SH)
         except FileNotFoundError:
             continue
-        image = glob.glob(f"{root}/boot/vmlinuz-*-{flavour}")
+        images = glob.glob(f"{root}/boot/vmlinuz-*-{flavour}")
     bind(PROJECT, root + PROJECT)
-    image, = image
+    image, = images
     release = os.path.basename(image).removeprefix("vmlinuz-")
-    return Kernel(release, image, root, "aarch64", "build/arm64")
+    return Kernel(release, image, root, "aarch64")
 
 
 def debian_kernel(series):
@@ -386,10 +389,10 @@ def first_report(log):
 
 
 def qemu_failed_early(log):
-    """Whether QEMU failed before the guest had run anything of ours. Its MSI-X emulation has
-    been seen to fail an assertion, about once in a hundred boots, and its
-    multi-threaded emulation to leave 6.1 waiting in the probe of the i8042, with
-    nothing to do for either CPU, once in thousands."""
+    """Whether QEMU failed before the guest had run anything of ours. Its MSI-X
+    emulation has been seen to fail an assertion, about once in a hundred boots,
+    and its multi-threaded emulation to leave 6.1 waiting in the probe of the
+    i8042, with nothing to do for either CPU, once in thousands."""
     return (not booted(log) and not first_report(log) and
             any(b"Assertion `" in line or line == STUCK for line in log))
 
