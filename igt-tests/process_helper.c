@@ -2,14 +2,18 @@
 /*
  * Processes that talk to each other, or find out what a signal would end.
  */
+#include <sched.h>
 #include <signal.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "igt.h"
+#include "pin_helper.h"
 #include "process_helper.h"
 
 void make_sockets(int sockets[2])
@@ -74,6 +78,41 @@ int receive_fd(int socket)
 	igt_assert(control && control->cmsg_type == SCM_RIGHTS);
 	memcpy(&fd, CMSG_DATA(control), sizeof(fd));
 	return fd;
+}
+
+/* Whether the process has ended; it is still to be waited for. */
+static bool has_ended(pid_t child)
+{
+	siginfo_t info = {};
+
+	igt_assert_eq(waitid(P_PID, child, &info, WEXITED | WNOHANG | WNOWAIT), 0);
+	return info.si_pid;
+}
+
+void await_wait_in(pid_t child, const char *where)
+{
+	char path[64], wchan[64];
+
+	snprintf(path, sizeof(path), "/proc/%d/wchan", child);
+	do {
+		igt_assert_f(!has_ended(child), "it has not waited\n");
+		sched_yield();
+		wchan[0] = '\0';
+		read_line(path, wchan, sizeof(wchan));
+	} while (!strstr(wchan, where));
+}
+
+/* Long after a process that can be killed has ended, on a busy machine, too */
+#define KILL_SECONDS	60
+
+bool can_be_killed(pid_t child)
+{
+	time_t limit = time(NULL) + KILL_SECONDS;
+
+	igt_assert_eq(kill(child, SIGKILL), 0);
+	while (!has_ended(child) && time(NULL) < limit)
+		sched_yield();
+	return has_ended(child);
 }
 
 static int access_signal(volatile char *ptr, bool write)

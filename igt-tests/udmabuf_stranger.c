@@ -77,6 +77,10 @@
  * @shmem:		small pages
  * @hugetlb:		2 MiB hugetlb pages
  *
+ * SUBTEST: touch-filled-ahead
+ * Description: What another program puts behind a page that is still to come is seen, and
+ *              its lock waited for such that a signal ends it
+ *
  * SUBTEST: touch-advise-%s
  * Description: A hole gets what madvise() says of the caller's mapping: %arg[1]
  *

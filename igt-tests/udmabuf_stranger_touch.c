@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -18,6 +19,7 @@
 
 #include "igt.h"
 #include "phys_helper.h"
+#include "pin_test_helper.h"
 #include "process_helper.h"
 #include "udmabuf_stranger.h"
 #include "uffd_helper.h"
@@ -196,6 +198,51 @@ static void test_userfaultfd_kill(int dev)
 	close(uffd);
 	unmap(mem, SIZE);
 	unmap(data, unit());
+	close(memfd);
+}
+
+/*
+ * While the first page of some is still to come, another program puts one behind it and
+ * keeps that locked. It is no hole any more, and to fill it would be to wait for the lock.
+ */
+static void test_filled_ahead(int dev)
+{
+	int memfd = sealed_memfd(SHMEM, SIZE), locker, uffd, sockets[2], status;
+	struct pin_test_lock lock = { .fd = memfd, .index = 3 };
+	void *data = anon(page_size());
+	bool ended;
+	pid_t child;
+
+	igt_require_f(!access("/dev/pin_test", F_OK), "no /dev/pin_test\n");
+	locker = open_device();
+	make_sockets(sockets);
+	child = fork();
+	igt_assert_lte(0, child);
+	if (!child) {
+		uffd = make_stall(map_fd(memfd, SIZE), SIZE);
+		send_fd(sockets[1], uffd);
+		_exit(__create(dev, memfd, 0, pages(lock.index + 1)) < 0);
+	}
+	uffd = receive_fd(sockets[0]);
+	for (size_t i = 0; i < lock.index; i++) {
+		void *asked = await_fault(uffd);
+
+		if (!i) {
+			igt_assert_eq(pwrite(memfd, data, 1, pages(lock.index)), 1);
+			igt_assert_eq(ioctl(locker, PIN_TEST_LOCK, &lock), 0);
+		}
+		igt_assert_eq(uffd_arrive(uffd, asked, data, page_size()), 0);
+	}
+	await_wait_in(child, "folio");
+	ended = can_be_killed(child);
+	igt_assert_eq(ioctl(locker, PIN_TEST_UNLOCK), 0);
+	close(uffd);
+	igt_assert_eq(waitpid(child, &status, 0), child);
+	igt_assert_f(ended, "it waited for the lock\n");
+	close(locker);
+	close(sockets[0]);
+	close(sockets[1]);
+	unmap(data, page_size());
 	close(memfd);
 }
 
@@ -394,6 +441,8 @@ void udmabuf_stranger_touch_subtests(int dev)
 		igt_subtest_f("touch-policy-%s", current->name)
 			udmabuf_test(test_policy, dev);
 	}
+	igt_subtest("touch-filled-ahead")
+		udmabuf_test(test_filled_ahead, dev);
 	igt_subtest("touch-advise-hugepage")
 		udmabuf_test(test_hugepage, dev);
 	igt_subtest("touch-advise-nohugepage")

@@ -69,7 +69,9 @@ static struct folio *shmem_bring_in(struct file *memfd, struct pin_cursor *curso
 static int shmem_populate(struct file *memfd, struct pin_cursor *cursor,
 			  pgoff_t *last)
 {
-	pgoff_t index = cursor->index;
+	struct address_space *mapping = memfd->f_mapping;
+	pgoff_t index = cursor->index, hole_end = index;
+	unsigned long nrpages = 0;
 	struct folio *folio;
 	unsigned int i;
 	void *entry;
@@ -79,12 +81,27 @@ static int shmem_populate(struct file *memfd, struct pin_cursor *cursor,
 		if (fatal_signal_pending(current))
 			return -EINTR;
 		cond_resched();
-		/* In most cases there is nothing, and this is the quickest look. */
-		entry = xa_load(&memfd->f_mapping->i_pages, index);
-		if (!entry || xa_is_value(entry))
+		/*
+		 * Most that is brought in is new, and was never touched. As long as
+		 * nobody else adds pages, a hole that was seen is one.
+		 */
+		entry = NULL;
+		if (index >= hole_end || READ_ONCE(mapping->nrpages) != nrpages) {
+			nrpages = READ_ONCE(mapping->nrpages);
+			hole_end = index;
+			entry = xa_find(&mapping->i_pages, &hole_end, *last,
+					XA_PRESENT);
+			if (!entry)
+				hole_end = *last + 1;
+			else if (hole_end > index)
+				entry = NULL;
+		}
+		if (!entry || xa_is_value(entry)) {
 			folio = shmem_bring_in(memfd, cursor, index, entry);
-		else
-			folio = filemap_get_folio(memfd->f_mapping, index);
+			nrpages += IS_ERR(folio) ? 0 : folio_nr_pages(folio);
+		} else {
+			folio = filemap_get_folio(mapping, index);
+		}
 		if (IS_ERR(folio)) {
 			err = PTR_ERR(folio);
 			break;
