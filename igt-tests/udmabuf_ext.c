@@ -202,6 +202,28 @@
  * SUBTEST: truncate-hugetlb-filling
  * Description: A file that is truncated while it is filled does not go on to be
  *
+ * SUBTEST: end-in-page-%s
+ * Description: A range up to the end of the page that holds the file's last byte, with
+ *              %arg[1]
+ *
+ * arg[1]:
+ *
+ * @create:	UDMABUF_CREATE
+ * @list:	UDMABUF_CREATE_LIST
+ * @ext:	UDMABUF_CREATE_EXT without flags
+ * @readonly:	UDMABUF_FLAGS_READONLY
+ * @unsealed:	UDMABUF_FLAGS_UNSEALED
+ * @thp:	UDMABUF_CREATE of a transparent huge page
+ *
+ * SUBTEST: end-in-page-refused
+ * Description: No page behind that one, nor the first one of an empty file
+ *
+ * SUBTEST: end-in-page-grow
+ * Description: What is written behind the end is the file's when it has grown
+ *
+ * SUBTEST: end-in-page-parameter
+ * Description: partial_page=N brings EINVAL back, and UDMABUF_GET_INFO tells
+ *
  * SUBTEST: tmpfs-unlink
  * Description: A dma-buf outlives the file and the mount
  *
@@ -308,6 +330,7 @@ igt_main()
 	udmabuf_ext_import_subtests(dev);
 	udmabuf_ext_unsealed_subtests(dev);
 	udmabuf_ext_truncate_subtests(dev);
+	udmabuf_ext_end_subtests(dev);
 	udmabuf_ext_mount_subtests(dev);
 	udmabuf_ext_limits_subtests(dev);
 	udmabuf_ext_show_subtests(dev);

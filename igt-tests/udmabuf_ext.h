@@ -22,6 +22,7 @@ void udmabuf_ext_readonly_subtests(int dev);
 void udmabuf_ext_import_subtests(int dev);
 void udmabuf_ext_unsealed_subtests(int dev);
 void udmabuf_ext_truncate_subtests(int dev);
+void udmabuf_ext_end_subtests(int dev);
 void udmabuf_ext_mount_subtests(int dev);
 void udmabuf_ext_limits_subtests(int dev);
 void udmabuf_ext_show_subtests(int dev);

@@ -89,7 +89,7 @@ static void test_compat(int dev)
 	igt_assert_eq(info.version, UDMABUF_EXT_VERSION);
 	igt_assert_eq(info.list_limit, get_info(dev).list_limit);
 	igt_assert_eq_u64(info.available, get_info(dev).available);
-	igt_assert_eq_u64(info.reserved[2], 0);
+	igt_assert_eq_u64(info.reserved[1], 0);
 
 	create = (struct udmabuf_create) {
 		.memfd = memfd,

@@ -60,6 +60,7 @@ static void test_version(int dev)
 	igt_assert_eq(info.flags, UDMABUF_FLAGS_CLOEXEC |
 		      UDMABUF_FLAGS_READONLY | UDMABUF_FLAGS_UNSEALED |
 		      UDMABUF_FLAGS_NONBLOCK);
+	igt_assert_eq_u64(info.features, UDMABUF_FEATURE_PARTIAL_PAGE);
 	for (size_t i = 0; i < ARRAY_SIZE(info.reserved); i++)
 		igt_assert_eq_u64(info.reserved[i], 0);
 }

@@ -131,10 +131,10 @@ static void test_middle_page(int dev)
 	igt_assert_eq(memcmp(buf + pages(10), copy, page_size()), 0);
 	check_filled(buf, 11, NPAGES - 11, 1);
 
-	/* A file that ends within a page can be shared up to there. */
+	/* A file that ends within a page can be shared with all of that, as by mmap(). */
 	igt_assert_eq(__create_flags(dev, UDMABUF_FLAGS_UNSEALED, memfd, 0,
-				     pages(11)), -EINVAL);
-	close(create_flags(dev, UDMABUF_FLAGS_UNSEALED, memfd, 0, pages(10)));
+				     pages(12)), -EINVAL);
+	close(create_flags(dev, UDMABUF_FLAGS_UNSEALED, memfd, 0, pages(11)));
 
 	igt_assert_eq(ftruncate(memfd, SIZE), 0);
 	mem = map_fd(memfd, SIZE);

@@ -239,7 +239,7 @@ static int pin_slow(struct file *memfd, struct pin_cursor *cursor)
 /**
  * pin_batch() - pin the next folios of a memfd
  * @memfd: a file on shmem or hugetlbfs
- * @cursor: what to pin, up to i_size, with room for a span at least; moved on
+ * @cursor: what to pin, up to the page that i_size is in, with room for a span at least; moved on
  *
  * Pins the folio that holds the next page, and as many of those after it as
  * come easily, but not more than PIN_BATCH. Each has valid contents, is in its place

@@ -159,7 +159,8 @@ EXPORT_SYMBOL_GPL(memfd_pins_charge);
  * @pins: the buffer, charged by memfd_pins_charge(), unless MEMFD_PIN_UNCHARGED
  * @memfd: a file on shmem or hugetlbfs
  * @start: byte offset of the start of the range in the file
- * @end: byte offset of its last byte
+ * @end: byte offset of its last byte, which may lie behind that of the file, in the same
+ *	page, as in a mapping
  * @flags: MEMFD_PIN_NONBLOCK, MEMFD_PIN_UNCHARGED
  *
  * Pins every folio behind the pages that the range touches, once and
@@ -189,7 +190,7 @@ EXPORT_SYMBOL_GPL(memfd_pins_charge);
  * Return: 0, or an error, with the same pages in the buffer as before; it is
  * to be released in both cases:
  * * -EINVAL: @memfd is not on shmem or hugetlbfs, the range is empty, negative
- *   or ends past i_size, or the buffer would have more pages than are charged, or
+ *   or ends past the page of the file's last byte, or the buffer would have more pages than are charged, or
  *   than U32_MAX
  * * -ENOMEM: no memory, no huge page, a folio could not be migrated out of
  *   movable memory (eleven tries, with pauses of 55 timer ticks in all), or it is
@@ -222,7 +223,8 @@ int memfd_pin_range(struct memfd_pins *pins, struct file *memfd,
 	if (!memfd || !is_memfd(memfd))
 		return -EINVAL;
 	inode = file_inode(memfd);
-	if (start < 0 || start > end || end >= i_size_read(inode))
+	if (start < 0 || start > end ||
+	    round_down(end, PAGE_SIZE) >= i_size_read(inode))
 		return -EINVAL;
 	max_pages = flags & MEMFD_PIN_UNCHARGED ? U32_MAX : pins->charge.nr_pages;
 	if (cursor.last - cursor.index >= max_pages - pins->nr_pages)

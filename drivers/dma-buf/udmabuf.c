@@ -171,6 +171,7 @@ static int ioctl_get_info(void __user *arg)
 		.flags		 = SUPPORTED_FLAGS,
 		.list_limit	 = READ_ONCE(list_limit),
 		.readonly_attach = READ_ONCE(udmabuf_readonly_attach),
+		.features	 = udmabuf_features(),
 		.size_limit	 = (u64)udmabuf_size_limit() << PAGE_SHIFT,
 	};
 	unsigned long pinned, available;

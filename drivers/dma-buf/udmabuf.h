@@ -50,6 +50,7 @@ struct udmabuf {
 
 extern unsigned int udmabuf_readonly_attach;
 
+u64 udmabuf_features(void);
 unsigned long udmabuf_size_limit(void);
 struct dma_buf *udmabuf_create(unsigned int flags, u32 count,
 			       const struct udmabuf_create_item *list);

@@ -33,6 +33,21 @@ module_param(allow_readonly, bool, 0644);
 MODULE_PARM_DESC(allow_readonly,
 		 "Accept memfds that the caller can only read or only write (default N)");
 
+static bool partial_page = true;
+module_param(partial_page, bool, 0644);
+MODULE_PARM_DESC(partial_page,
+		 "Accept ranges that end behind the file, in its last page (default Y)");
+
+/**
+ * udmabuf_features() - what may be done, by the parameters
+ *
+ * Return: UDMABUF_FEATURE_*
+ */
+u64 udmabuf_features(void)
+{
+	return READ_ONCE(partial_page) ? UDMABUF_FEATURE_PARTIAL_PAGE : 0;
+}
+
 /**
  * udmabuf_size_limit() - how large a dma-buf may be
  *
@@ -133,6 +148,9 @@ static int pin_slices(struct udmabuf *ubuf, struct file *memfd,
 			size += list[i++].size;
 			cond_resched();
 		}
+		if (start + size > i_size_read(file_inode(memfd)) &&
+		    !READ_ONCE(partial_page))
+			return -EINVAL;
 		/* Sizes were checked; what wraps around here ends before it starts. */
 		err = memfd_pin_range(&ubuf->pins, memfd, start, start + size - 1,
 				      nonblock ? MEMFD_PIN_NONBLOCK : 0);

@@ -10,7 +10,7 @@
 #include <linux/types.h>
 #include <linux/udmabuf.h>
 
-#define UDMABUF_EXT_VERSION	1
+#define UDMABUF_EXT_VERSION	2
 
 /*
  * Of struct udmabuf_create_ext, beside UDMABUF_FLAGS_CLOEXEC.
@@ -42,6 +42,13 @@
 #define UDMABUF_ATTACH_IOMMU	1	/* devices that an IOMMU keeps from writing */
 #define UDMABUF_ATTACH_ALWAYS	2	/* every device */
 
+/*
+ * Of @features in struct udmabuf_info. UDMABUF_FEATURE_PARTIAL_PAGE: a range may end
+ * with the page that holds the last byte of the file, and so behind that byte, as a
+ * mapping does.
+ */
+#define UDMABUF_FEATURE_PARTIAL_PAGE	0x01
+
 /**
  * struct udmabuf_info - UDMABUF_GET_INFO: what the driver can do, and how much of it
  * @version: UDMABUF_EXT_VERSION of the driver; later ones can do all of the former
@@ -51,6 +58,7 @@
  * @size_limit: most bytes of a dma-buf
  * @pinned: bytes that the caller's user has pinned, by whichever driver of ours
  * @available: bytes that the calling process may pin yet; all ones: not limited
+ * @features: UDMABUF_FEATURE_*, 0 before version 2
  * @reserved: returns 0
  */
 struct udmabuf_info {
@@ -61,7 +69,8 @@ struct udmabuf_info {
 	__u64 size_limit;
 	__u64 pinned;
 	__u64 available;
-	__u64 reserved[3];
+	__u64 features;
+	__u64 reserved[2];
 };
 
 /**
