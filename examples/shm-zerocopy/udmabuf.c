@@ -4,7 +4,6 @@
  * as the kernel's own, is of no use here, since hardly any program seals its pools.
  */
 
-#define _GNU_SOURCE		/* fallocate */
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/dma-buf.h>
@@ -46,15 +45,9 @@ bool udmabuf_usable(void)
 }
 
 /*
- * Pools mostly end with their last pixel, somewhere in a page, and only whole pages
- * of a file can be shared. So the file is made to end with that page. This never
- * shrinks it, whatever the program does to it meanwhile.
+ * Pools mostly end with their last pixel, somewhere in a page. The driver takes all of
+ * that page.
  */
-static int grow(int file, off_t size)
-{
-	return fallocate(file, 0, size - 1, 1) ? -errno : 0;
-}
-
 int udmabuf_create(int file, off_t offset, size_t size)
 {
 	const off_t page = sysconf(_SC_PAGESIZE);
@@ -75,9 +68,6 @@ int udmabuf_create(int file, off_t offset, size_t size)
 		return -errno;
 	if (st.st_size < offset + (off_t)size)
 		return -EINVAL;
-	ret = st.st_size < end ? grow(file, end) : 0;
-	if (ret)
-		return ret;
 
 	device = open_udmabuf();
 	if (device < 0)
