@@ -29,7 +29,7 @@ static const struct {
 	unsigned int rounds;
 } sizes[] = {
 	{ PAGE, 5 }, { MIB(2), 5 }, { MIB(8), 3 }, { MIB(32), 2 },
-	{ MIB(128), 1 }, { MIB(256), 2 }, { MIB(1024), 1 },
+	{ MIB(128), 1 }, { MIB(256), 3 }, { MIB(1024), 1 },
 };
 
 enum step {
