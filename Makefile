@@ -71,6 +71,7 @@ install:	## install the modules on this machine (DKMS), with the switch and udev
 	cp -r $(SOURCES) $(DESTDIR)/usr/src/pinfold-$(VERSION)
 	$(DKMS) install --force pinfold/$(VERSION)
 	install -D tools/udmabuf-switch $(DESTDIR)/usr/local/sbin/udmabuf-switch
+	install -D tools/udmabuf-top $(DESTDIR)/usr/local/sbin/udmabuf-top
 	install -D -m 644 tools/70-pinfold.rules \
 		$(DESTDIR)/etc/udev/rules.d/70-pinfold.rules
 	for header in mempinfd udmabuf_ext; do \
@@ -90,6 +91,7 @@ uninstall:	## undo "make install"
 	-$(DKMS) remove pinfold/$(VERSION) --all
 	rm -rf $(DESTDIR)/usr/src/pinfold-$(VERSION)
 	rm -f $(DESTDIR)/usr/local/sbin/udmabuf-switch \
+		$(DESTDIR)/usr/local/sbin/udmabuf-top \
 		$(DESTDIR)/etc/udev/rules.d/70-pinfold.rules \
 		$(DESTDIR)/usr/local/include/linux/mempinfd.h \
 		$(DESTDIR)/usr/local/include/linux/udmabuf_ext.h \
