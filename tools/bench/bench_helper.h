@@ -72,6 +72,7 @@ void result(const char *fmt, ...);
 void bench_holes(const struct kind *kind);
 void bench_hostile(const struct kind *kind);
 void bench_memory(const struct kind *kind);
+void bench_slices(const struct kind *kind);
 void bench_threads(const struct kind *kind);
 
 #endif

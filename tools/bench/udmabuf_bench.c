@@ -262,12 +262,13 @@ int main(int argc, char **argv)
 		{ "holes", bench_holes },
 		{ "hostile", bench_hostile },
 		{ "memory", bench_memory },
+		{ "slices", bench_slices },
 		{ "threads", bench_threads },
 	};
 	const char *only = argc > 2 ? argv[2] : "";
 
 	if (argc < 2)
-		errx(2, "usage: udmabuf_bench steps|holes|hostile|memory|threads [KIND]");
+		errx(2, "usage: udmabuf_bench steps|holes|hostile|memory|slices|threads [KIND]");
 	/*
 	 * A CPU's lists of free pages stay short, or else who frees the last page
 	 * of many pays for all that went before.
