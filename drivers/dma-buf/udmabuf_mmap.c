@@ -93,17 +93,22 @@ static int fill_page_table(pte_t *pte, unsigned long addr, void *data)
 {
 	const struct fault_range *range = data;
 	unsigned long pfn = range->pfn, pfn_end = range->pfn_end;
-	unsigned long next_span = range->next_span, left = range->nr;
+	unsigned long next_span = range->next_span, left = range->nr, spans = 0;
 	struct mm_struct *mm = range->vma->vm_mm;
 	pgprot_t prot = range->vma->vm_page_prot;
-	const struct memfd_span *span;
+	const struct memfd_span *span = NULL;
 	unsigned int nr;
 
 	for (; left; left -= nr, pfn += nr, pte += nr, addr += nr * PAGE_SIZE) {
 		if (pfn == pfn_end) {
-			span = memfd_pins_span(range->pins, next_span++);
+			if (!spans) {
+				span = memfd_pins_spans(range->pins, next_span, &spans);
+				next_span += spans;
+			}
 			pfn = span->pfn;
 			pfn_end = pfn + span->nr;
+			span++;
+			spans--;
 		}
 		nr = count_settable(pte, pfn, min(left, pfn_end - pfn));
 		if (nr)
