@@ -44,6 +44,10 @@ check-all:	## the same on 6.1, 6.12, 7.x, arm64 and a kernel that distrusts all,
 check-arm64:	## the same on arm64, with pages of 4 and of 16 KiB
 	tools/check arm64 arm64-16k
 
+.PHONY: check-desktop
+check-desktop:	## KWin, Weston, GTK, Qt and others of Debian's testing suite, beside stock
+	tools/desktop/run $(KERNEL)
+
 .PHONY: check-debug
 check-debug:	## IGT tests on that kernel alone, and the selftests of i915
 	tools/check debug
