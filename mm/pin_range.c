@@ -190,8 +190,8 @@ EXPORT_SYMBOL_GPL(memfd_pins_charge);
  * Return: 0, or an error, with the same pages in the buffer as before; it is
  * to be released in both cases:
  * * -EINVAL: @memfd is not on shmem or hugetlbfs, the range is empty, negative
- *   or ends past the page of the file's last byte, or the buffer would have more pages than are charged, or
- *   than U32_MAX
+ *   or ends past the page of the file's last byte, or the buffer would have more
+ *   pages than are charged, or than U32_MAX
  * * -ENOMEM: no memory, no huge page, a folio could not be migrated out of
  *   movable memory (eleven tries, with pauses of 55 timer ticks in all), or it is
  *   pinned too many times
