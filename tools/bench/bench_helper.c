@@ -194,11 +194,12 @@ int make_memfd(const struct kind *kind, size_t size)
 	return fd;
 }
 
-int create(const struct driver *driver, int memfd, size_t size)
+int create_slice(const struct driver *driver, int memfd, size_t offset, size_t size)
 {
 	struct udmabuf_create arg = {
 		.memfd = memfd,
 		.flags = UDMABUF_FLAGS_CLOEXEC,
+		.offset = offset,
 		.size = size,
 	};
 	int fd = ioctl(driver->dev, UDMABUF_CREATE, &arg);
@@ -206,4 +207,9 @@ int create(const struct driver *driver, int memfd, size_t size)
 	if (fd < 0)
 		err(1, "UDMABUF_CREATE (%s)", driver->name);
 	return fd;
+}
+
+int create(const struct driver *driver, int memfd, size_t size)
+{
+	return create_slice(driver, memfd, 0, size);
 }

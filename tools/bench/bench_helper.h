@@ -56,6 +56,7 @@ void set(const char *path, const char *value);
 bool has_huge_pages(const struct kind *kind, size_t size);
 int new_memfd(const struct kind *kind, size_t size);
 int make_memfd(const struct kind *kind, size_t size);
+int create_slice(const struct driver *driver, int memfd, size_t offset, size_t size);
 int create(const struct driver *driver, int memfd, size_t size);
 
 /* Nanoseconds: with QEMU's -icount instructions, of all CPUs together */

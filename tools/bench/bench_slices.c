@@ -7,7 +7,6 @@
 #include <err.h>
 #include <fcntl.h>
 #include <linux/pin_test.h>
-#include <linux/udmabuf.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
 
@@ -48,21 +47,6 @@ static int open_test(void)
 	return test;
 }
 
-static int create_slice(const struct driver *driver, int memfd, size_t offset)
-{
-	struct udmabuf_create create = {
-		.memfd = memfd,
-		.flags = UDMABUF_FLAGS_CLOEXEC,
-		.offset = offset,
-		.size = SLICE,
-	};
-	int dmabuf = ioctl(driver->dev, UDMABUF_CREATE, &create);
-
-	if (dmabuf < 0)
-		err(1, "%s", driver->path);
-	return dmabuf;
-}
-
 static void measure(const struct kind *kind, const struct driver *driver, int memfd,
 		    unsigned int overlap)
 {
@@ -70,13 +54,13 @@ static void measure(const struct kind *kind, const struct driver *driver, int me
 	uint64_t created = 0, imported = 0, closed = 0, start;
 	int tests[2] = { open_test(), open_test() }, dmabufs[2];
 
-	dmabufs[0] = create_slice(driver, memfd, 0);
+	dmabufs[0] = create(driver, memfd, SLICE);
 	import(tests[0], dmabufs[0]);
 	for (int i = 1; i <= STEPS; i++) {
 		int new = i % 2, old = !new;
 
 		start = now();
-		dmabufs[new] = create_slice(driver, memfd, i * step);
+		dmabufs[new] = create_slice(driver, memfd, i * step, SLICE);
 		created += now() - start;
 		imported += import(tests[new], dmabufs[new]);
 		closed += forget(tests[old]);
