@@ -184,7 +184,7 @@ static void test_stalled(void)
 	}
 	close(sockets[1]);
 	uffd = receive_fd(sockets[0]);
-	await_stall(uffd, sockets[0]);
+	await_fault(uffd, sockets[0]);
 	pins = pins_held() - pins;
 	bytes = charged(0);
 	/* It would wait for ever. */

@@ -381,7 +381,7 @@ static void test_kill_pinning(void)
 	}
 	close(sockets[1]);
 	uffd = receive_fd(sockets[0]);
-	await_stall(uffd, sockets[0]);
+	await_fault(uffd, sockets[0]);
 	held = pins_held() - pins;
 	charge = charged(0);
 	/* Whatever is wrong, it is not left waiting. */

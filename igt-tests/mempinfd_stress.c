@@ -154,7 +154,7 @@ static void test_stalled(void)
 	make_sockets(sockets);
 	stalled = (struct stalled){ fd, sockets[1], 0, mem };
 	igt_assert_eq(pthread_create(&thread, NULL, pin_thread, &stalled), 0);
-	await_stall(uffd, sockets[0]);
+	await_fault(uffd, sockets[0]);
 	igt_assert_eq(__pin(fd, mem, pages(NPAGES)), -EEXIST);
 	igt_assert_eq(__pin(fd, mem + pages(32), 1), -EEXIST);
 	igt_assert_eq(__unpin(fd, mem, pages(NPAGES)), -EINVAL);

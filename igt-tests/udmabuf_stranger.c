@@ -185,7 +185,7 @@ static void test_inode_lock(int dev)
 	/* Out of movable memory, if it came to lie there. */
 	close(create_flags(dev, UDMABUF_FLAGS_UNSEALED, writer.memfd, 0, SIZE));
 	igt_assert_eq(pthread_create(&thread, NULL, write_thread, &writer), 0);
-	await_fault(uffd);
+	await_fault(uffd, -1);
 
 	igt_assert_eq(create_in_time(dev, lock_kind->flags, writer.memfd, SIZE), 0);
 

@@ -92,7 +92,7 @@ static void check_userfaultfd(int dev, bool alias)
 		igt_assert_eq(arrive(uffd, mem, offset, data), 0);
 	igt_assert_eq(pthread_create(&thread, NULL, create_thread, &request), 0);
 	for (size_t offset = SIZE / 2; offset < SIZE; offset += unit()) {
-		asked = await_fault(uffd);
+		asked = await_fault(uffd, -1);
 		igt_assert_eq((asked - mem) / unit(), offset / unit());
 		igt_assert_eq(arrive(uffd, mem, offset, data), 0);
 	}
@@ -183,7 +183,7 @@ static void test_userfaultfd_kill(int dev)
 	}
 	close(sockets[1]);
 	uffd = receive_fd(sockets[0]);
-	await_stall(uffd, sockets[0]);
+	await_fault(uffd, sockets[0]);
 	igt_assert_eq(kill(child, SIGKILL), 0);
 	igt_assert_eq(waitpid(child, &status, 0), child);
 	igt_assert(WIFSIGNALED(status));
@@ -202,32 +202,43 @@ static void test_userfaultfd_kill(int dev)
 }
 
 /*
- * While the first page of some is still to come, another program puts one behind it and
- * keeps that locked. It is no hole any more, and to fill it would be to wait for the lock.
+ * While the first page of some is still to come, another program puts one behind it,
+ * takes another one away, so that they are as many as before, and keeps that locked. It is
+ * no hole any more, and to fill it would be to wait for the lock.
  */
 static void test_filled_ahead(int dev)
 {
-	int memfd = sealed_memfd(SHMEM, SIZE), locker, uffd, sockets[2], status;
-	struct pin_test_lock lock = { .fd = memfd, .index = 3 };
-	void *data = anon(page_size());
+	int memfd, locker, uffd, sockets[2], status;
+	struct pin_test_lock lock = { .index = 3 };
+	const size_t other = 100;
+	void *data;
 	bool ended;
 	pid_t child;
 
 	igt_require_f(!access("/dev/pin_test", F_OK), "no /dev/pin_test\n");
+	memfd = sealed_memfd(SHMEM, SIZE);
+	data = anon(page_size());
+	igt_assert_eq(pwrite(memfd, data, 1, pages(other)), 1);
+	lock.fd = memfd;
 	locker = open_device();
 	make_sockets(sockets);
 	child = fork();
 	igt_assert_lte(0, child);
 	if (!child) {
+		close(sockets[0]);
 		uffd = make_stall(map_fd(memfd, SIZE), SIZE);
 		send_fd(sockets[1], uffd);
 		_exit(__create(dev, memfd, 0, pages(lock.index + 1)) < 0);
 	}
+	close(sockets[1]);
 	uffd = receive_fd(sockets[0]);
 	for (size_t i = 0; i < lock.index; i++) {
-		void *asked = await_fault(uffd);
+		void *asked = await_fault(uffd, sockets[0]);
 
 		if (!i) {
+			igt_assert_eq(fallocate(memfd, FALLOC_FL_PUNCH_HOLE |
+						FALLOC_FL_KEEP_SIZE, pages(other),
+						page_size()), 0);
 			igt_assert_eq(pwrite(memfd, data, 1, pages(lock.index)), 1);
 			igt_assert_eq(ioctl(locker, PIN_TEST_LOCK, &lock), 0);
 		}
@@ -241,7 +252,6 @@ static void test_filled_ahead(int dev)
 	igt_assert_f(ended, "it waited for the lock\n");
 	close(locker);
 	close(sockets[0]);
-	close(sockets[1]);
 	unmap(data, page_size());
 	close(memfd);
 }

@@ -40,7 +40,7 @@ int make_user_stall(void *addr, size_t size)
 	return make_uffd(addr, size, UFFD_USER_MODE_ONLY);
 }
 
-void await_stall(int uffd, int socket)
+void *await_fault(int uffd, int socket)
 {
 	struct pollfd fds[] = {
 		{ .fd = uffd, .events = POLLIN },
@@ -52,6 +52,7 @@ void await_stall(int uffd, int socket)
 	igt_assert_f(fds[0].revents & POLLIN, "it ended\n");
 	igt_assert_eq(read(uffd, &message, sizeof(message)), sizeof(message));
 	igt_assert_eq(message.event, UFFD_EVENT_PAGEFAULT);
+	return (void *)(uintptr_t)message.arg.pagefault.address;
 }
 
 int uffd_arrive(int uffd, void *addr, const void *data, size_t size)
@@ -63,15 +64,4 @@ int uffd_arrive(int uffd, void *addr, const void *data, size_t size)
 	};
 
 	return ioctl(uffd, UFFDIO_COPY, &copy) ? -errno : 0;
-}
-
-void *await_fault(int uffd)
-{
-	struct pollfd fds = { .fd = uffd, .events = POLLIN };
-	struct uffd_msg message;
-
-	igt_assert_lt(0, poll(&fds, 1, -1));
-	igt_assert_eq(read(uffd, &message, sizeof(message)), sizeof(message));
-	igt_assert_eq(message.event, UFFD_EVENT_PAGEFAULT);
-	return (void *)(uintptr_t)message.arg.pagefault.address;
 }

@@ -12,14 +12,16 @@ int make_user_stall(void *addr, size_t size);
 
 /*
  * A userfaultfd for a range: who touches it first waits until the page arrives or the
- * userfaultfd is closed. await_stall(): it is a failure if that one instead ends, and
- * closes @socket's peer or writes to it.
+ * userfaultfd is closed
  */
 int make_stall(void *addr, size_t size);
-void await_stall(int uffd, int socket);
 
-/* The address that somebody waits for; his page comes: 0 or a negative error */
-void *await_fault(int uffd);
+/*
+ * The address that somebody waits for. It is a failure if that one ends instead, and
+ * closes @socket's peer or writes to it; -1: there is none. His page comes: 0 or a
+ * negative error
+ */
+void *await_fault(int uffd, int socket);
 int uffd_arrive(int uffd, void *addr, const void *data, size_t size);
 
 #endif

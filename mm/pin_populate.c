@@ -62,6 +62,12 @@ static struct folio *shmem_bring_in(struct file *memfd, struct pin_cursor *curso
 	return IS_ERR(page) ? ERR_CAST(page) : page_folio(page);
 }
 
+/* How often the calling thread has slept, or made way for others. */
+static unsigned long nr_switches(void)
+{
+	return current->nvcsw + current->nivcsw;
+}
+
 /*
  * Have folios with valid contents from page @index on. What is there already need not
  * be unlocked. Lowers *@last to the last page that was dealt with.
@@ -71,7 +77,7 @@ static int shmem_populate(struct file *memfd, struct pin_cursor *cursor,
 {
 	struct address_space *mapping = memfd->f_mapping;
 	pgoff_t index = cursor->index, hole_end = index;
-	unsigned long nrpages = 0;
+	unsigned long nrpages = 0, switches = 0;
 	struct folio *folio;
 	unsigned int i;
 	void *entry;
@@ -82,12 +88,15 @@ static int shmem_populate(struct file *memfd, struct pin_cursor *cursor,
 			return -EINTR;
 		cond_resched();
 		/*
-		 * Most that is brought in is new, and was never touched. As long as
-		 * nobody else adds pages, a hole that was seen is one.
+		 * Most that is brought in is new, and was never touched. A hole that
+		 * was seen is one until others add pages, for which they have time
+		 * whenever this sleeps, also to take away as many.
 		 */
 		entry = NULL;
-		if (index >= hole_end || READ_ONCE(mapping->nrpages) != nrpages) {
+		if (index >= hole_end || READ_ONCE(mapping->nrpages) != nrpages ||
+		    nr_switches() != switches) {
 			nrpages = READ_ONCE(mapping->nrpages);
+			switches = nr_switches();
 			hole_end = index;
 			entry = xa_find(&mapping->i_pages, &hole_end, *last,
 					XA_PRESENT);
