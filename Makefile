@@ -33,8 +33,8 @@ demo-guest:	## show a virtual machine's screen in Weston, without a copy, in a V
 	tools/demo/guest-viewer
 
 .PHONY: check
-check:		## run every test: sparse, checkpatch, IGT and Linux's own, on 6.12 in a VM
-	tools/check 6.12
+check:		## run every test, on 6.12 in a VM (TESTS=: only IGT's that match a regex)
+	$(if $(TESTS),tools/vm/run -- igt-tests/run --include '$(TESTS)',tools/check 6.12)
 
 .PHONY: check-all
 check-all:	## the same on 6.1, 6.12, 7.x, arm64 and a kernel that distrusts all, and QEMU

@@ -266,8 +266,11 @@ int main(int argc, char **argv)
 		{ "threads", bench_threads },
 	};
 	const char *only = argc > 2 ? argv[2] : "";
+	bool found = false;
 
-	if (argc < 2)
+	for (size_t i = 0; i < ARRAY_SIZE(benches) && argc > 1; i++)
+		found |= !strcmp(argv[1], benches[i].name);
+	if (!found)
 		errx(2, "usage: udmabuf_bench steps|holes|hostile|memory|slices|threads [KIND]");
 	/*
 	 * A CPU's lists of free pages stay short, or else who frees the last page

@@ -16,7 +16,7 @@ from client import Failure
 TOP = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "udmabuf-top")
 UDMABUF_CREATE = 0x40187542
 SIZES = 4 << 20, 8 << 20
-NAMES = "lesser", "one\x1b[7m"
+NAMES = "lesser", "one\x1b[7m\r1 1 0 9 0:1 0 rw no"
 
 
 def make(name, size):
