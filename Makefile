@@ -71,8 +71,10 @@ DKMS	= dkms $(DKMSFLAGS)
 install:	## install the modules on this machine (DKMS), with the switch and udev rule
 	@command -v dkms >/dev/null || { echo "dkms is missing:" \
 		"apt install dkms linux-headers-amd64" >&2; exit 1; }
+	rm -rf $(DESTDIR)/usr/src/pinfold-$(VERSION)
 	install -d $(DESTDIR)/usr/src/pinfold-$(VERSION)
 	cp -r $(SOURCES) $(DESTDIR)/usr/src/pinfold-$(VERSION)
+	$(DKMS) build --force pinfold/$(VERSION)
 	$(DKMS) install --force pinfold/$(VERSION)
 	install -D tools/udmabuf-switch $(DESTDIR)/usr/local/sbin/udmabuf-switch
 	install -D tools/udmabuf-top $(DESTDIR)/usr/local/sbin/udmabuf-top
@@ -91,6 +93,14 @@ install:	## install the modules on this machine (DKMS), with the switch and udev
 
 .PHONY: uninstall
 uninstall:	## undo "make install"
+	@for module in mempinfd udmabuf_pinfold; do \
+		[ "$$(cat /sys/module/$$module/refcnt 2>/dev/null || echo 0)" = 0 ] || { \
+			echo "$$module is in use, so nothing is removed;" \
+				"these processes have its device or dma-bufs:" >&2; \
+			command -v fuser >/dev/null && \
+				fuser -v /dev/mempinfd /dev/udmabuf*; \
+			tools/udmabuf-top; exit 1; }; \
+	done
 	-modprobe -r mempinfd udmabuf_pinfold
 	-$(DKMS) remove pinfold/$(VERSION) --all
 	rm -rf $(DESTDIR)/usr/src/pinfold-$(VERSION)
