@@ -4,6 +4,7 @@
  */
 #include <err.h>
 #include <fcntl.h>
+#include <linux/pin_test.h>
 #include <linux/udmabuf.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -212,4 +213,31 @@ int create_slice(const struct driver *driver, int memfd, size_t offset, size_t s
 int create(const struct driver *driver, int memfd, size_t size)
 {
 	return create_slice(driver, memfd, 0, size);
+}
+
+int open_test(void)
+{
+	int test = open("/dev/pin_test", O_RDWR | O_CLOEXEC);
+
+	if (test < 0)
+		err(1, "/dev/pin_test");
+	return test;
+}
+
+struct pin_test_attach attach(int test, int fd, uint32_t max_seg_size)
+{
+	struct pin_test_attach arg = { .fd = fd, .max_seg_size = max_seg_size };
+
+	if (ioctl(test, PIN_TEST_ATTACH, &arg))
+		err(1, "PIN_TEST_ATTACH");
+	return arg;
+}
+
+uint64_t detach(int test)
+{
+	uint64_t ns;
+
+	if (ioctl(test, PIN_TEST_DETACH, &ns))
+		err(1, "PIN_TEST_DETACH");
+	return ns;
 }

@@ -5,6 +5,7 @@
 #ifndef BENCH_HELPER_H
 #define BENCH_HELPER_H
 
+#include <linux/pin_test.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -58,6 +59,17 @@ int new_memfd(const struct kind *kind, size_t size);
 int make_memfd(const struct kind *kind, size_t size);
 int create_slice(const struct driver *driver, int memfd, size_t offset, size_t size);
 int create(const struct driver *driver, int memfd, size_t size);
+
+/* As drivers of GPUs say that they take: of any length */
+#define LONG_SEGMENTS	(UINT32_MAX & ~(PAGE - 1))
+
+/*
+ * A device of pin_test, of which each descriptor has one: attach it to a dma-buf, and
+ * detach it, which returns the nanoseconds that took
+ */
+int open_test(void);
+struct pin_test_attach attach(int test, int fd, uint32_t max_seg_size);
+uint64_t detach(int test);
 
 /* Nanoseconds: with QEMU's -icount instructions, of all CPUs together */
 uint64_t now(void);

@@ -8,7 +8,6 @@
  * cheapest counts. With QEMU's -icount, a nanosecond is an instruction.
  */
 #include <err.h>
-#include <fcntl.h>
 #include <linux/dma-buf.h>
 #include <linux/pin_test.h>
 #include <stdio.h>
@@ -19,9 +18,6 @@
 #include <unistd.h>
 
 #include "bench_helper.h"
-
-/* As drivers of GPUs say that they take: of any length */
-#define LONG_SEGMENTS	(UINT32_MAX & ~(PAGE - 1))
 
 /* Whole huge pages: 8 MiB is a frame of 1920x1080 rounded up, 32 MiB of 3840x2160. */
 static const struct {
@@ -97,32 +93,12 @@ static void timed_close(struct costs *costs, enum step step, int fd)
 	take(costs, step, now() - start);
 }
 
-static struct pin_test_attach attach(int test, int fd, uint32_t max_seg_size)
-{
-	struct pin_test_attach arg = { .fd = fd, .max_seg_size = max_seg_size };
-
-	if (ioctl(test, PIN_TEST_ATTACH, &arg))
-		err(1, "PIN_TEST_ATTACH");
-	return arg;
-}
-
-static uint64_t detach(int test)
-{
-	uint64_t ns;
-
-	if (ioctl(test, PIN_TEST_DETACH, &ns))
-		err(1, "PIN_TEST_DETACH");
-	return ns;
-}
-
 /* First a device whose driver says nothing of segments, as vgem: 64 KiB. */
 static void bench_attach(struct costs *costs, int fd)
 {
-	int test = open("/dev/pin_test", O_RDWR | O_CLOEXEC);
+	int test = open_test();
 	struct pin_test_attach arg;
 
-	if (test < 0)
-		err(1, "/dev/pin_test");
 	take(costs, ATTACH, attach(test, fd, 0).attach_ns);
 	take(costs, DETACH, detach(test));
 	arg = attach(test, fd, LONG_SEGMENTS);
@@ -151,7 +127,7 @@ static void bench_sync(struct costs *costs, int fd, bool attached)
 	int test = -1;
 
 	if (attached) {
-		test = open("/dev/pin_test", O_RDWR | O_CLOEXEC);
+		test = open_test();
 		attach(test, fd, LONG_SEGMENTS);
 	}
 	start = now();
