@@ -305,6 +305,10 @@ static const char *make_twin(struct display *display, struct buffer *buffer)
 	    (size_t)buffer->stride)
 		return "its rows overlap";
 
+	if (trial_shares_sealed(display->trial) && !layout.offset &&
+	    is_sealed(buffer->pool->file))
+		return "the compositor makes a dma-buf of it by itself";
+
 	buffer->dmabuf = udmabuf_create(buffer->pool->file, buffer->offset, size);
 	if (buffer->dmabuf < 0)
 		return strerror(-buffer->dmabuf);

@@ -32,6 +32,8 @@ struct fourcc_name {
 bool udmabuf_usable(void);
 /* A dma-buf of the pages that have these bytes of a file, or a negative errno. */
 int udmabuf_create(int file, off_t offset, size_t size);
+/* Bytes that the user has pinned, or 0 if that cannot be had. */
+uint64_t udmabuf_pinned(void);
 /* Before the CPU writes, for devices that still read; and when it has written. */
 void udmabuf_wait(int dmabuf);
 void udmabuf_hand_over(int dmabuf);
@@ -110,6 +112,16 @@ struct trial *trial_open(struct wl_display *wl_display);
 void trial_close(struct trial *trial);
 /* Under the lock. Waits for the compositor, once for each layout. */
 bool trial_imports(struct trial *trial, int dmabuf, const struct layout *layout);
+
+/* Whether the compositor makes dma-bufs by itself, of pools that are sealed. */
+bool trial_shares_sealed(const struct trial *trial);
+
+/* sealed.c: what compositors do by themselves */
+
+/* Whether the kernel's own driver would take that file. */
+bool is_sealed(int file);
+/* Asks on a connection that nobody else uses. */
+bool shares_sealed(struct wl_display *display, struct wl_shm *shm);
 
 /* buffer.c: pools and buffers of the program, and the dma-bufs in their place */
 

@@ -19,6 +19,8 @@
 struct trial {
 	struct wl_display *wl_display;
 	struct zwp_linux_dmabuf_v1 *dmabuf;
+	struct wl_shm *shm;
+	bool shares_sealed;
 	struct known {
 		struct layout layout;
 		bool imported;
@@ -36,6 +38,8 @@ static void registry_global(void *data, struct wl_registry *registry, uint32_t n
 		trial->dmabuf = wl_registry_bind(registry, name,
 						 &zwp_linux_dmabuf_v1_interface,
 						 DMABUF_VERSION);
+	else if (!trial->shm && !strcmp(interface, wl_shm_interface.name))
+		trial->shm = wl_registry_bind(registry, name, &wl_shm_interface, 1);
 }
 
 static void registry_global_remove(void *data, struct wl_registry *registry,
@@ -62,10 +66,19 @@ struct trial *trial_open(struct wl_display *wl_display)
 		wl_display_roundtrip(wl_display);
 		wl_registry_destroy(registry);
 	}
-	if (trial->dmabuf)
-		return trial;
-	trial_close(trial);
-	return NULL;
+	if (!trial->dmabuf) {
+		trial_close(trial);
+		return NULL;
+	}
+	trial->shares_sealed = trial->shm && shares_sealed(wl_display, trial->shm);
+	if (trial->shares_sealed)
+		say("the compositor makes dma-bufs of sealed pools by itself");
+	return trial;
+}
+
+bool trial_shares_sealed(const struct trial *trial)
+{
+	return trial->shares_sealed;
 }
 
 void trial_close(struct trial *trial)
@@ -74,6 +87,8 @@ void trial_close(struct trial *trial)
 		return;
 	if (trial->dmabuf)
 		zwp_linux_dmabuf_v1_destroy(trial->dmabuf);
+	if (trial->shm)
+		wl_shm_destroy(trial->shm);
 	wl_display_disconnect(trial->wl_display);
 	free(trial);
 }

@@ -26,6 +26,18 @@ static int open_udmabuf(void)
 	return open(UDMABUF_NODE, O_RDWR | O_CLOEXEC);
 }
 
+uint64_t udmabuf_pinned(void)
+{
+	struct udmabuf_info info = { 0 };
+	int device = open_udmabuf();
+
+	if (device < 0)
+		return 0;
+	ioctl(device, UDMABUF_GET_INFO, &info);
+	close(device);
+	return info.pinned;
+}
+
 bool udmabuf_usable(void)
 {
 	struct udmabuf_info info;

@@ -2,9 +2,10 @@
 /*
  * A compositor that shows nothing, and imports dma-bufs as some GPUs do: only those
  * whose height is a multiple of 64, which a small buffer does not tell. Who wants another
- * one at once is disconnected, as by any compositor. It says what it is asked to import
- * that is not small, and, for each commit of a surface, what kind of buffer and of which
- * size is attached. Its argument is the name of its socket.
+ * one at once is disconnected, as by any compositor. Of sealed wl_shm pools it makes
+ * dma-bufs by itself (picky_shm.c). It says what it is asked to import that is not small,
+ * and, for each commit of a surface, what kind of buffer and of which size is attached.
+ * Its argument is the name of its socket.
  */
 
 #include <drm_fourcc.h>
@@ -12,16 +13,11 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#include <wayland-server.h>
-
 #include "linux-dmabuf-v1-server-protocol.h"
+#include "picky.h"
 
 #define HEIGHT_ALIGN 64		/* pixels */
 #define SMALL HEIGHT_ALIGN
-
-struct size {
-	int width, height;
-};
 
 static void destroy(struct wl_client *client, struct wl_resource *resource)
 {
@@ -29,28 +25,6 @@ static void destroy(struct wl_client *client, struct wl_resource *resource)
 }
 
 /* dma-bufs */
-
-static const struct wl_buffer_interface buffer_requests = {
-	.destroy = destroy,
-};
-
-static void free_size(struct wl_resource *buffer)
-{
-	free(wl_resource_get_user_data(buffer));
-}
-
-static struct wl_resource *make_buffer(struct wl_client *client, uint32_t id, int width,
-				       int height)
-{
-	struct wl_resource *buffer = wl_resource_create(client, &wl_buffer_interface, 1, id);
-	struct size *size = malloc(sizeof(*size));
-
-	if (!buffer || !size)
-		exit(1);
-	*size = (struct size){ width, height };
-	wl_resource_set_implementation(buffer, &buffer_requests, size, free_size);
-	return buffer;
-}
 
 static bool imports(int height)
 {
@@ -72,7 +46,7 @@ static void params_create(struct wl_client *client, struct wl_resource *params,
 	if (imports(height))
 		zwp_linux_buffer_params_v1_send_created(params,
 							make_buffer(client, 0, width,
-								    height));
+								    height, DMABUF));
 	else
 		zwp_linux_buffer_params_v1_send_failed(params);
 }
@@ -82,7 +56,7 @@ static void params_create_immed(struct wl_client *client, struct wl_resource *pa
 				uint32_t format, uint32_t flags)
 {
 	if (imports(height))
-		make_buffer(client, id, width, height);
+		make_buffer(client, id, width, height, DMABUF);
 	else
 		wl_resource_post_error(params,
 				       ZWP_LINUX_BUFFER_PARAMS_V1_ERROR_INVALID_WL_BUFFER,
@@ -132,16 +106,14 @@ static void surface_attach(struct wl_client *client, struct wl_resource *surface
 
 static void surface_commit(struct wl_client *client, struct wl_resource *surface)
 {
-	struct wl_resource *buffer = wl_resource_get_user_data(surface);
-	struct wl_shm_buffer *shm = wl_shm_buffer_get(buffer);
-	const struct size *size = shm ? NULL : wl_resource_get_user_data(buffer);
+	static const char *const names[] = {
+		[DMABUF] = "dma-buf", [SHM] = "wl_shm", [SHARED] = "shared",
+	};
+	struct wl_resource *resource = wl_resource_get_user_data(surface);
+	const struct buffer *buffer = wl_resource_get_user_data(resource);
 
-	if (shm)
-		printf("wl_shm %dx%d\n", wl_shm_buffer_get_width(shm),
-		       wl_shm_buffer_get_height(shm));
-	else
-		printf("dma-buf %dx%d\n", size->width, size->height);
-	wl_buffer_send_release(buffer);
+	printf("%s %dx%d\n", names[buffer->kind], buffer->width, buffer->height);
+	wl_buffer_send_release(resource);
 }
 
 static const struct wl_surface_interface surface_requests = {
@@ -174,10 +146,10 @@ int main(int argc, char **argv)
 {
 	struct wl_display *display = wl_display_create();
 
-	if (argc != 2 || !display || wl_display_init_shm(display) ||
-	    wl_display_add_socket(display, argv[1]))
+	if (argc != 2 || !display || wl_display_add_socket(display, argv[1]))
 		return 1;
 	setlinebuf(stdout);
+	wl_global_create(display, &wl_shm_interface, 1, NULL, bind_shm);
 	wl_global_create(display, &wl_compositor_interface, 1, NULL, bind_compositor);
 	wl_global_create(display, &zwp_linux_dmabuf_v1_interface, 3, NULL, bind_dmabuf);
 	puts("ready");

@@ -2,11 +2,12 @@
 /*
  * A Wayland client that commits wl_shm buffers of several sizes, without a window, for
  * a compositor that looks at nothing else (picky.c). It does not know of
- * examples/shm-zerocopy.
+ * examples/shm-zerocopy. With the argument "sealed", its pools cannot shrink.
  */
 
 #define _GNU_SOURCE		/* memfd_create */
 #include <err.h>
+#include <fcntl.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
@@ -23,6 +24,7 @@ static const struct {
 
 static struct wl_compositor *compositor;
 static struct wl_shm *shm;
+static int seals;
 
 static void registry_global(void *data, struct wl_registry *registry, uint32_t name,
 			    const char *interface, uint32_t version)
@@ -47,11 +49,12 @@ static struct wl_buffer *make_buffer(int width, int height)
 {
 	/* Rows that suit any GPU */
 	int stride = (width * 4 + 255) / 256 * 256;
-	int memfd = memfd_create("sizes", MFD_CLOEXEC);
+	int memfd = memfd_create("sizes", MFD_CLOEXEC | MFD_ALLOW_SEALING);
 	struct wl_shm_pool *pool;
 	struct wl_buffer *buffer;
 
-	if (memfd < 0 || ftruncate(memfd, stride * height))
+	if (memfd < 0 || ftruncate(memfd, stride * height) ||
+	    fcntl(memfd, F_ADD_SEALS, seals))
 		err(1, "memfd");
 	pool = wl_shm_create_pool(shm, memfd, stride * height);
 	buffer = wl_shm_pool_create_buffer(pool, 0, width, height, stride,
@@ -61,13 +64,15 @@ static struct wl_buffer *make_buffer(int width, int height)
 	return buffer;
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
 	struct wl_display *display = wl_display_connect(NULL);
 	struct wl_registry *registry;
 	struct wl_surface *surface;
 	struct wl_buffer *buffer;
 
+	if (argc > 1 && !strcmp(argv[1], "sealed"))
+		seals = F_SEAL_SHRINK;
 	if (!display)
 		err(1, "no compositor");
 	registry = wl_display_get_registry(display);
