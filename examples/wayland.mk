@@ -1,15 +1,18 @@
 # SPDX-License-Identifier: MIT
 # What the Makefiles of all examples, and of other Wayland clients, have in common.
-# Before it is included they set TARGETS, PACKAGES of pkg-config and PROTOCOLS of
-# wayland-protocols, and after it they say how the targets are made of OBJECTS, which
+# Before it is included they set TARGETS, PACKAGES of pkg-config, NEEDS beyond libwayland (see
+# tools/packages.mk) and PROTOCOLS of wayland-protocols, and after it they say how the targets are made of OBJECTS, which
 # are of SOURCES, by default all. All is built in BUILD, by default in the project's
 # build folder.
 
 BUILD	?= ../../build/examples
-PKG_CONFIG ?= pkg-config
 SOURCES	?= $(wildcard *.c)
 NAME	:= $(notdir $(CURDIR))
 OBJ	:= $(BUILD)/$(NAME).obj
+
+NEEDS	+= wayland-client:libwayland-dev wayland-scanner:libwayland-bin \
+	   wayland-protocols:wayland-protocols
+include $(dir $(lastword $(MAKEFILE_LIST)))../tools/packages.mk
 
 CFLAGS	?= -O3 -g
 CFLAGS	+= -std=gnu11 -Wall -Wextra -Werror -Wno-unused-parameter
