@@ -191,6 +191,7 @@ static struct pin_process *lock_process(struct pin_tree *tree, kuid_t uid)
  * Context: may sleep and allocate.
  *
  * Return: 0, or with nothing charged:
+ *
  * * -ENOMEM: the user would have more than user_limit_mb, or the process more than
  *   its share of that, or, in strict mode, the user more locked memory than
  *   RLIMIT_MEMLOCK; or no memory

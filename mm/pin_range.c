@@ -189,6 +189,7 @@ EXPORT_SYMBOL_GPL(memfd_pins_charge);
  *
  * Return: 0, or an error, with the same pages in the buffer as before; it is
  * to be released in both cases:
+ *
  * * -EINVAL: @memfd is not on shmem or hugetlbfs, the range is empty, negative
  *   or ends past the page of the file's last byte, or the buffer would have more
  *   pages than are charged, or than U32_MAX

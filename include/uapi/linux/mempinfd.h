@@ -33,6 +33,7 @@ struct mempinfd_range {
  * the caller. Unmapping it, fork(), execve() and exit() change nothing about it.
  *
  * Returns 0, or -1 with errno:
+ *
  * * EINVAL: @size is 0, or the range wraps around the end of the address space
  * * EFAULT: a part is not mapped, not writable, has no page behind it (a device's
  *   registers, the rest of a mapping after the file's end), or is a shared mapping of
@@ -57,6 +58,7 @@ struct mempinfd_range {
  * still mapped. All of its pages are marked as written to.
  *
  * Returns 0, or -1 with nothing changed and errno:
+ *
  * * EINVAL: that range is not pinned (never was, not any more, not yet, not by
  *   this address space, or only as a part of another or of several), @size is 0,
  *   or the range wraps around
