@@ -31,7 +31,7 @@ vpath %.xml $(dir $(XML))
 all: $(TARGETS:%=$(BUILD)/%)
 
 $(OBJECTS): $(wildcard *.h) $(MAKEFILE_LIST) \
-	$(NAMES:%=$(OBJ)/%-client-protocol.h)
+	$(NAMES:%=$(OBJ)/%-client-protocol.h) | $(OBJ)
 
 $(OBJ)/%.o: %.c
 	$(CC) $(CPPFLAGS) $(CFLAGS) -c -o $@ $<

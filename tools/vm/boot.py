@@ -189,7 +189,7 @@ def build_steps(kernel):
     examples = ["examples/wayland-zerocopy", "examples/shm-zerocopy"]
     if kernel.arch == "x86_64":
         parts = ["tools/vm", "igt-tests", "tools/bench", *examples,
-                 "examples/guest-viewer", "tools/clients"]
+                 "examples/guest-viewer", "examples/shm-import", "tools/clients"]
         return [["make", "-C", part] for part in parts], []
     folder = os.path.join(PROJECT, kernel.programs)
     pkgconfig = f"{kernel.root}/usr/lib/aarch64-linux-gnu/pkgconfig"
