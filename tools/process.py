@@ -25,18 +25,22 @@ def cpu_time(pid):
     return total
 
 
-def dmabufs(pid):
-    """What a process has open: a tuple of inode, exporter and size in bytes for
-    each."""
-    found = set()
+def open_dmabufs(pid):
+    """What fdinfo says of each dma-buf that a process has open."""
     for fd in os.listdir(f"/proc/{pid}/fd"):
         # All of it at once: the number may be another file's the next time.
         with contextlib.suppress(*GONE):
             with open(f"/proc/{pid}/fdinfo/{fd}") as info:
                 said = dict(re.findall(r"^(\w+):\s*(.*)$", info.read(), re.M))
             if "exp_name" in said:
-                found.add((int(said["ino"]), said["exp_name"], int(said["size"])))
-    return sorted(found)
+                yield said
+
+
+def dmabufs(pid):
+    """What a process has open: a tuple of inode, exporter and size in bytes for
+    each."""
+    return sorted({(int(said["ino"]), said["exp_name"], int(said["size"]))
+                   for said in open_dmabufs(pid)})
 
 
 @contextlib.contextmanager
