@@ -19,7 +19,7 @@ modules:	## build the kernel modules (KDIR=: kernel build folder, C=1: sparse)
 	@test -n "$(KREL)" || { echo "No kernel build folder at $(KDIR):" \
 		"install the kernel's headers or give KDIR=" >&2; exit 1; }
 	@mkdir -p $(MODDIR)
-	@cp -rsf $(CURDIR)/Kbuild $(CURDIR)/include $(CURDIR)/mm $(CURDIR)/drivers $(MODDIR)/
+	@cp -rsf $(CURDIR)/Kbuild $(CURDIR)/VERSION $(CURDIR)/include $(CURDIR)/mm $(CURDIR)/drivers $(MODDIR)/
 	@find $(MODDIR) -xtype l -delete
 	$(MAKE) -C $(KDIR) M=$(MODDIR) modules
 
@@ -65,57 +65,26 @@ doc:		## make build/doc/html/ of the pages, the man pages and the kernel-doc com
 i915:		## build i915.ko with our userptr objects for Debian 13 (KERNEL=: 7.x)
 	tools/vm/chroot -- tools/i915 $(KERNEL)
 
-# DKMS builds for the running kernel, and again after each kernel update.
-# DKMSFLAGS: other folders than the system's, for a trial.
-VERSION	= $(shell sed -n 's/^PACKAGE_VERSION="\(.*\)"/\1/p' dkms.conf)
-SOURCES	= Makefile Kbuild dkms.conf COPYING include mm drivers
-DKMS	= dkms $(DKMSFLAGS)
+# DKMS builds for every kernel with headers, and again after each kernel update.
+VERSION	= $(shell cat VERSION)
+SOURCES	= Makefile Kbuild VERSION COPYING include mm drivers
+export DESTDIR DKMSFLAGS LIBMODULES
 
 .PHONY: install
 install:	## install the modules on this machine (DKMS), with the switch and udev rule
-	@command -v dkms >/dev/null || { echo "dkms is missing:" \
-		"apt install dkms linux-headers-amd64" >&2; exit 1; }
-	rm -rf $(DESTDIR)/usr/src/pinfold-$(VERSION)
-	install -d $(DESTDIR)/usr/src/pinfold-$(VERSION)
-	cp -r $(SOURCES) $(DESTDIR)/usr/src/pinfold-$(VERSION)
-	$(DKMS) build --force pinfold/$(VERSION)
-	$(DKMS) install --force pinfold/$(VERSION)
-	install -D tools/udmabuf-switch $(DESTDIR)/usr/local/sbin/udmabuf-switch
-	install -D tools/udmabuf-top $(DESTDIR)/usr/local/sbin/udmabuf-top
-	install -D -m 644 tools/70-pinfold.rules \
-		$(DESTDIR)/etc/udev/rules.d/70-pinfold.rules
-	for header in mempinfd udmabuf_ext; do \
-		install -D -m 644 include/uapi/linux/$$header.h \
-			$(DESTDIR)/usr/local/include/linux/$$header.h || exit; \
-	done
-	install -D -m 644 Documentation/mempinfd.4 \
-		$(DESTDIR)/usr/local/share/man/man4/mempinfd.4
-	install -d $(DESTDIR)/etc/modules-load.d
-	echo udmabuf_pinfold >$(DESTDIR)/etc/modules-load.d/pinfold.conf
-	-udevadm control --reload
-	@echo "installed; modprobe udmabuf_pinfold loads it now"
+	@tools/install install
 
 .PHONY: uninstall
 uninstall:	## undo "make install"
-	@for module in mempinfd udmabuf_pinfold; do \
-		[ "$$(cat /sys/module/$$module/refcnt 2>/dev/null || echo 0)" = 0 ] || { \
-			echo "$$module is in use, so nothing is removed;" \
-				"these processes have its device or dma-bufs:" >&2; \
-			command -v fuser >/dev/null && \
-				fuser -v /dev/mempinfd /dev/udmabuf*; \
-			tools/udmabuf-top; exit 1; }; \
-	done
-	-modprobe -r mempinfd udmabuf_pinfold
-	-$(DKMS) remove pinfold/$(VERSION) --all
-	rm -rf $(DESTDIR)/usr/src/pinfold-$(VERSION)
-	rm -f $(DESTDIR)/usr/local/sbin/udmabuf-switch \
-		$(DESTDIR)/usr/local/sbin/udmabuf-top \
-		$(DESTDIR)/etc/udev/rules.d/70-pinfold.rules \
-		$(DESTDIR)/usr/local/include/linux/mempinfd.h \
-		$(DESTDIR)/usr/local/include/linux/udmabuf_ext.h \
-		$(DESTDIR)/usr/local/share/man/man4/mempinfd.4 \
-		$(DESTDIR)/etc/modules-load.d/pinfold.conf
-	-udevadm control --reload
+	@tools/install uninstall
+
+# What DKMS builds from, as our packages have it, too.
+.PHONY: install-source
+install-source:
+	install -d $(DESTDIR)/usr/src/pinfold-$(VERSION)
+	cp -r $(SOURCES) $(DESTDIR)/usr/src/pinfold-$(VERSION)
+	sed 's/#MODULE_VERSION#/$(VERSION)/' dkms.conf \
+		>$(DESTDIR)/usr/src/pinfold-$(VERSION)/dkms.conf
 
 .PHONY: clean
 clean:		## remove everything that was built

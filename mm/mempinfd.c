@@ -472,4 +472,7 @@ static struct miscdevice mempinfd_misc = {
 module_misc_device(mempinfd_misc);
 
 MODULE_DESCRIPTION("Pins of user memory, held by a file descriptor");
+#ifdef PINFOLD_VERSION
+MODULE_VERSION(PINFOLD_VERSION);
+#endif
 MODULE_LICENSE("GPL");

@@ -355,4 +355,7 @@ unsigned long memfd_pins_find(const struct memfd_pins *pins,
 EXPORT_SYMBOL_GPL(memfd_pins_find);
 
 MODULE_DESCRIPTION("Long-term pins on memfd ranges");
+#ifdef PINFOLD_VERSION
+MODULE_VERSION(PINFOLD_VERSION);
+#endif
 MODULE_LICENSE("GPL");

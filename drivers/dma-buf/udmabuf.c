@@ -234,5 +234,8 @@ module_exit(udmabuf_exit);
 
 MODULE_DESCRIPTION("dma-bufs made of memfd memory, at a cost per folio");
 MODULE_ALIAS("udmabuf");
+#ifdef PINFOLD_VERSION
+MODULE_VERSION(PINFOLD_VERSION);
+#endif
 MODULE_LICENSE("GPL");
 COMPAT_IMPORT_NS(DMA_BUF);
