@@ -86,6 +86,10 @@ install-source:
 	sed 's/#MODULE_VERSION#/$(VERSION)/' dkms.conf \
 		>$(DESTDIR)/usr/src/pinfold-$(VERSION)/dkms.conf
 
+.PHONY: deb
+deb:		## build packages for Debian, for amd64 and arm64, in build/deb/
+	tools/deb/run
+
 .PHONY: clean
 clean:		## remove everything that was built
 	rm -rf $(BUILD)
