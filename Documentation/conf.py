@@ -38,8 +38,14 @@ manpages_url = "man/{page}.{section}.html"
 
 # Every reference leads somewhere, but for what is the kernel's.
 nitpicky = True
-nitpick_ignore_regex = [("c:.*", r"(?!memfd_pins?_|memfd_span|pin_(charge|test|mounts?_)"
-                                 r"|udmabuf_|mempinfd_).*")]
+nitpick_ignore_regex = [
+    ("c:.*", r"(?!memfd_pins?_|memfd_span|pin_(charge|test|mounts?_)|udmabuf_|mempinfd_).*")]
+
+
+# What other modules can call
+CALLS = re.compile(r"(?:``)?\b(memfd_pins_\w+|memfd_pin_range|memfd_pin_get_seals"
+                   r"|pin_(?:un)?charge\w*|pin_account_query|pin_mounts?_\w+"
+                   r"|pin_user_pages_fast_only|udmabuf_export_file)\(\)(?:``)?")
 
 
 class KernelDoc(SphinxDirective):
@@ -64,14 +70,20 @@ class KernelDoc(SphinxDirective):
             raise self.error(f"{self.arguments[0]}: {made.stderr}")
         node = nodes.section(document=self.state.document)
         nested_parse_with_titles(
-            self.state, StringList(made.stdout.split("\n"), path), node)
+            self.state, StringList(link_calls(made.stdout).split("\n"), path), node)
         return node.children
 
 
+def link_calls(text):
+    return CALLS.sub(r":c:func:`\1`", text)
+
+
 def link_pages(_app, _page, text):
-    """Where a page names another one as a file, it becomes a link with its title."""
+    """What a page names becomes a link: another one, by its file, with its title; a man
+    page; a function."""
     text[0] = re.sub(r"``Documentation/([\w-]+)\.rst``", r":doc:`\1`", text[0])
     text[0] = re.sub(r"``Documentation/([\w-]+)\.([1-8])``", r":manpage:`\1(\2)`", text[0])
+    text[0] = link_calls(text[0])
 
 
 def setup(app):
