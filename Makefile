@@ -59,7 +59,7 @@ bench:		## what udmabuf costs beside the kernel's own (KERNELS=: 6.12, 7.x, arm6
 
 .PHONY: doc
 doc:		## make build/doc/html/ of the pages, the man pages and the kernel-doc comments
-	tools/vm/chroot -- tools/doc
+	tools/doc
 
 .PHONY: i915
 i915:		## build i915.ko with our userptr objects for Debian 13 (KERNEL=: 7.x)
