@@ -55,7 +55,7 @@ class Machine(Client):
             "-device", f"virtio-gpu-pci,xres={width},yres={height}"
             + (",blob=true" if blob else ""),
             "-kernel", f"{BUILD}/vmlinuz", "-initrd", f"{BUILD}/initramfs",
-            "-append", "console=ttyS0 quiet panic=-1",
+            "-append", "console=ttyS0 quiet panic=-1 no_timer_check",
             "-serial", "stdio", "-qmp", "unix:qmp",
             "-qmp", "unix:display,server=on,wait=off", *options], "stdout", log=None)
         wait_readable(listener, self.process, "QEMU")
