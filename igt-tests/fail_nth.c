@@ -48,7 +48,9 @@
  * @thp-holes:		holes where there could be transparent huge pages
  * @hugetlb:		hugetlb pages
  * @hugetlb-holes:	holes that get hugetlb pages
- *
+ */
+
+/**
  * SUBTEST: create-first
  * Description: UDMABUF_CREATE by a user who had nothing pinned. What is allocated for
  *              that, is so without the lock that it shares with others
@@ -68,7 +70,9 @@
  * @shmem-holes:	small pages that were not touched
  * @thp:		transparent huge pages
  * @thp-holes:		transparent huge pages that were not touched
- *
+ */
+
+/**
  * SUBTEST: import-%s
  * Description: A device attaches to a dma-buf of %arg[1] and maps it
  *
@@ -93,7 +97,7 @@
 
 IGT_TEST_DESCRIPTION("Calls of udmabuf and mempinfd, each of whose allocations fails once");
 
-igt_main()
+int igt_main()
 {
 	static int dev = -1;
 

@@ -19,12 +19,12 @@
 #define BATCH_ADDRESS	(1ULL << 20)
 #define OBJECT_ADDRESS	(1ULL << 30)
 
-#define MI_BATCH_BUFFER_END	(0xa << 23)
+#define CMD_BATCH_BUFFER_END	(0xa << 23)
 /* One dword to an address of 64 bits, which is what the GPU has since gen8 */
-#define MI_STORE_DWORD_IMM	(0x20 << 23 | 2)
+#define CMD_STORE_DWORD_IMM	(0x20 << 23 | 2)
 #define STORE_DWORDS		4
 
-static int do_ioctl(int fd, unsigned long request, void *arg)
+static int ioctl_restart(int fd, unsigned long request, void *arg)
 {
 	int ret;
 
@@ -41,7 +41,7 @@ int open_i915(void)
 	};
 	int i915 = drm_open_driver(DRIVER_INTEL);
 
-	igt_require_f(!do_ioctl(i915, DRM_IOCTL_I915_GEM_CONTEXT_GETPARAM, &param) &&
+	igt_require_f(!ioctl_restart(i915, DRM_IOCTL_I915_GEM_CONTEXT_GETPARAM, &param) &&
 		      param.value > 1ULL << 32,
 		      "the GPU has no address space of more than 4 GiB\n");
 	igt_require_f(geteuid() == 0, "needs to be root\n");
@@ -77,7 +77,7 @@ int __userptr(int i915, void *ptr, size_t size, uint32_t flags,
 		.user_size = size,
 		.flags = flags,
 	};
-	int ret = do_ioctl(i915, DRM_IOCTL_I915_GEM_USERPTR, &arg);
+	int ret = ioctl_restart(i915, DRM_IOCTL_I915_GEM_USERPTR, &arg);
 
 	*handle = arg.handle;
 	return ret;
@@ -102,10 +102,10 @@ static uint32_t *map_object(int i915, uint32_t handle, size_t size)
 	uint32_t *map;
 
 	/* Devices with memory of their own know best. */
-	if (do_ioctl(i915, DRM_IOCTL_I915_GEM_MMAP_OFFSET, &arg)) {
+	if (ioctl_restart(i915, DRM_IOCTL_I915_GEM_MMAP_OFFSET, &arg)) {
 		arg.flags = I915_MMAP_OFFSET_FIXED;
-		igt_assert_eq(do_ioctl(i915, DRM_IOCTL_I915_GEM_MMAP_OFFSET,
-				       &arg), 0);
+		igt_assert_eq(ioctl_restart(i915, DRM_IOCTL_I915_GEM_MMAP_OFFSET,
+					    &arg), 0);
 	}
 	map = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, i915,
 		   arg.offset);
@@ -125,22 +125,22 @@ static uint32_t create_batch(int i915, size_t count, uint32_t value)
 
 	size = (size + page_size() - 1) & -page_size();
 	create.size = size;
-	igt_assert_eq(do_ioctl(i915, DRM_IOCTL_I915_GEM_CREATE, &create), 0);
+	igt_assert_eq(ioctl_restart(i915, DRM_IOCTL_I915_GEM_CREATE, &create), 0);
 	batch = map_object(i915, create.handle, size);
 	domain.handle = create.handle;
 	/* Where the kernel does without, there is nothing to flush. */
-	do_ioctl(i915, DRM_IOCTL_I915_GEM_SET_DOMAIN, &domain);
+	ioctl_restart(i915, DRM_IOCTL_I915_GEM_SET_DOMAIN, &domain);
 
 	cs = batch;
 	for (size_t page = 0; page < count; page++) {
 		uint64_t address = OBJECT_ADDRESS + pages(page);
 
-		*cs++ = MI_STORE_DWORD_IMM;
+		*cs++ = CMD_STORE_DWORD_IMM;
 		*cs++ = address;
 		*cs++ = address >> 32;
 		*cs++ = value + page;
 	}
-	*cs++ = MI_BATCH_BUFFER_END;
+	*cs++ = CMD_BATCH_BUFFER_END;
 	*cs++ = 0;
 	munmap(batch, size);
 	return create.handle;
@@ -171,10 +171,10 @@ int __gpu_write(int i915, uint32_t handle, size_t count, uint32_t value)
 		.bo_handle = objects[1].handle,
 		.timeout_ns = -1,
 	};
-	int ret = do_ioctl(i915, DRM_IOCTL_I915_GEM_EXECBUFFER2, &exec);
+	int ret = ioctl_restart(i915, DRM_IOCTL_I915_GEM_EXECBUFFER2, &exec);
 
 	if (!ret)
-		igt_assert_eq(do_ioctl(i915, DRM_IOCTL_I915_GEM_WAIT, &wait), 0);
+		igt_assert_eq(ioctl_restart(i915, DRM_IOCTL_I915_GEM_WAIT, &wait), 0);
 	gem_close(i915, objects[1].handle);
 	return ret;
 }
@@ -203,7 +203,7 @@ int __export_object(int i915, uint32_t handle)
 		.flags = DRM_CLOEXEC | DRM_RDWR,
 		.fd = -1,
 	};
-	int ret = do_ioctl(i915, DRM_IOCTL_PRIME_HANDLE_TO_FD, &arg);
+	int ret = ioctl_restart(i915, DRM_IOCTL_PRIME_HANDLE_TO_FD, &arg);
 
 	return ret ?: arg.fd;
 }

@@ -28,7 +28,9 @@
  * @hugetlb-middle:	a memfd of 2 MiB hugetlb pages, from the middle of one on
  * @private:		a private mapping of a memfd, which itself stays as it was
  * @mixed:		half a memfd and half anonymous memory
- *
+ */
+
+/**
  * SUBTEST: readonly-mapping
  * Description: What the process may not write to, the GPU may not
  *
@@ -79,7 +81,9 @@
  * @sealed:	a memfd that is sealed against writing, too
  * @private:	a private mapping of a memfd
  * @mixed:	half a memfd and half anonymous memory
- *
+ */
+
+/**
  * SUBTEST: export-outlives
  * Description: The dma-buf has the contents when object, mapping and memfd are gone
  *
@@ -108,7 +112,7 @@
 
 IGT_TEST_DESCRIPTION("The GPU's use of a process's own memory, and of memfds");
 
-igt_main()
+int igt_main()
 {
 	static int i915 = -1;
 

@@ -62,7 +62,7 @@
 
 IGT_TEST_DESCRIPTION("dma-bufs of memfds as framebuffers of a display");
 
-igt_main()
+int igt_main()
 {
 	static int dev = -1, vkms = -1;
 

@@ -26,7 +26,9 @@
  * @shmem:		small pages
  * @thp:		transparent huge pages
  * @hugetlb:		2 MiB hugetlb pages
- *
+ */
+
+/**
  * SUBTEST: fallocate-race
  * Description: No page is pinned that is still to be zeroed, while fallocate()
  *              makes such pages
@@ -62,7 +64,9 @@
  * @thp-middle:		those, from the middle of one to the middle of another
  * @hugetlb:		2 MiB hugetlb pages
  * @hugetlb-middle:	those, from the middle of one to the middle of another
- *
+ */
+
+/**
  * SUBTEST: movable-holes-%s
  * Description: Holes are filled elsewhere: %arg[1]
  *
@@ -71,7 +75,9 @@
  * @shmem:		with small pages
  * @thp:		with transparent huge pages
  * @hugetlb:		though all free 2 MiB hugetlb pages are in ZONE_MOVABLE
- *
+ */
+
+/**
  * SUBTEST: movable-offline-%s
  * Description: A memory block goes offline whose memfd is pinned: %arg[1]
  *
@@ -80,7 +86,9 @@
  * @shmem:		small pages
  * @thp:		transparent huge pages
  * @hugetlb:		2 MiB hugetlb pages
- *
+ */
+
+/**
  * SUBTEST: offline-isolated
  * Description: While a memory block is about to go offline, the type of its page
  *              blocks says so
@@ -100,7 +108,9 @@
  *
  * @shmem:		small pages
  * @thp:		transparent huge pages
- *
+ */
+
+/**
  * SUBTEST: cma-agree
  * Description: Where there is CMA, a page is pinned at once if the kernel's
  *              memfd_pin_folios() leaves it where it is, and only then
@@ -131,7 +141,9 @@
  * @movable:		small pages that have to be moved
  * @movable-thp:	transparent huge pages that have to be moved
  * @movable-hugetlb:	2 MiB hugetlb pages that have to be moved
- *
+ */
+
+/**
  * SUBTEST: busy-pipe-%s
  * Description: A page in ZONE_MOVABLE that a pipe holds: ENOMEM until it lets go,
  *              and nothing pinned, with %arg[1]
@@ -141,7 +153,9 @@
  * @shmem:		small pages
  * @thp:		transparent huge pages
  * @hugetlb:		2 MiB hugetlb pages
- *
+ */
+
+/**
  * SUBTEST: busy-direct-io-%s
  * Description: The same with direct I/O that does not come to its end, and %arg[1]
  *
@@ -149,7 +163,9 @@
  *
  * @shmem:		small pages
  * @hugetlb:		2 MiB hugetlb pages
- *
+ */
+
+/**
  * SUBTEST: reclaim-pinned-%s
  * Description: Reclaim leaves alone what is pinned, and swaps it out afterwards,
  *              with %arg[1]
@@ -161,7 +177,9 @@
  *
  * @shmem:		small pages
  * @thp:		transparent huge pages
- *
+ */
+
+/**
  * SUBTEST: swapoff
  * Description: The swap device goes while pages are pinned that came from there
  *
@@ -182,7 +200,9 @@
  * @beside:		beside the page that the dma-buf has
  * @across:		over it
  * @tail:		from the middle to the end
- *
+ */
+
+/**
  * SUBTEST: thp-split-race
  * Description: Pins while huge pages are split by holes
  *
@@ -194,7 +214,9 @@
  * @thp:		transparent huge pages
  * @movable:		small pages that have to be moved
  * @movable-hugetlb:	2 MiB hugetlb pages that have to be moved
- *
+ */
+
+/**
  * SUBTEST: seal-future-write-race
  * Description: After F_SEAL_FUTURE_WRITE there is no new dma-buf
  *
@@ -206,7 +228,9 @@
  * @shmem:		small pages; and most of them were never pinned
  * @hugetlb:		2 MiB hugetlb pages
  * @movable:		small pages that have to be moved
- *
+ */
+
+/**
  * SUBTEST: exit-while-pinning
  * Description: exit() of a process of which one thread pins
  *
@@ -219,7 +243,9 @@
  * @small:		64 MiB of small pages many times over
  * @distinct:		4 GiB of small pages
  * @hugetlb:		64 MiB of 2 MiB hugetlb pages many times over
- *
+ */
+
+/**
  * SUBTEST: failed-before-%s
  * Description: EIO for a range with failed memory, and nothing pinned: %arg[1]
  *
@@ -243,7 +269,7 @@
 
 IGT_TEST_DESCRIPTION("Long-term pins on memfds");
 
-igt_main()
+int igt_main()
 {
 	static int dev = -1;
 

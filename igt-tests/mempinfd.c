@@ -35,7 +35,9 @@
  * @memfd-thp:		transparent huge pages of a memfd
  * @memfd-hugetlb:	2 MiB hugetlb pages of a memfd
  * @memfd-private:	a private mapping of a memfd
- *
+ */
+
+/**
  * SUBTEST: unaligned
  * Description: A range stands for all pages that a byte of it lies in
  *
@@ -69,7 +71,9 @@
  * @other-process:	a range of the parent process
  * @numbers:		sizes that make no sense
  * @remapped:		all of what was mapped anew; the range itself is released
- *
+ */
+
+/**
  * SUBTEST: unpin-rounded
  * Description: A range is found by its pages, whichever bytes are named
  *
@@ -246,7 +250,9 @@
  * @anon-thp:		transparent huge pages
  * @memfd:		small pages of a memfd
  * @memfd-thp:		transparent huge pages of a memfd
- *
+ */
+
+/**
  * SUBTEST: threads
  * Description: Threads pin and release ranges of their own
  *
@@ -283,7 +289,7 @@
 
 IGT_TEST_DESCRIPTION("Pins of user memory, held by descriptors of /dev/mempinfd");
 
-igt_main()
+int igt_main()
 {
 	igt_fixture() {
 		igt_require_f(!access("/dev/mempinfd", F_OK),

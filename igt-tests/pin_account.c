@@ -431,7 +431,7 @@ static void test_no_audit(int dev)
 	igt_assert(!audible);
 }
 
-igt_main()
+int igt_main()
 {
 	static int dev = -1;
 

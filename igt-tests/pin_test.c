@@ -29,17 +29,11 @@
  * SUBTEST: count-hugetlb-%s
  * Description: The same with hugetlb pages, by %arg[1]
  *
- * SUBTEST: count-zero-%s
- * Description: The zero page is returned, and not counted, by %arg[1]
- *
  * SUBTEST: balance-%s
  * Description: /proc/vmstat counts each pin and each release, by %arg[1]
  *
  * SUBTEST: dirty-%s
  * Description: Only a release as dirty makes a folio dirty, by %arg[1]
- *
- * SUBTEST: short-%s
- * Description: Where memory ends, so does the pin, by %arg[1]
  *
  * arg[1]:
  *
@@ -50,7 +44,34 @@
  * @remote:		pin_user_pages_remote()
  * @memfd:		memfd_pin_range() of memfd_pin.ko
  * @memfd-folios:	memfd_pin_folios()
+ */
+
+/**
+ * SUBTEST: short-%s
+ * Description: Where memory ends, so does the pin, by %arg[1]
  *
+ * arg[1]:
+ *
+ * @fast:		pin_user_pages_fast()
+ * @fast-longterm:	the same with FOLL_LONGTERM
+ * @fast-only:		pin_user_pages_fast_only()
+ * @slow:		pin_user_pages()
+ * @remote:		pin_user_pages_remote()
+ */
+
+/**
+ * SUBTEST: count-zero-%s
+ * Description: The zero page is returned, and not counted, by %arg[1]
+ *
+ * arg[1]:
+ *
+ * @fast:		pin_user_pages_fast()
+ * @fast-only:		pin_user_pages_fast_only()
+ * @slow:		pin_user_pages()
+ * @remote:		pin_user_pages_remote()
+ */
+
+/**
  * SUBTEST: killed
  * Description: A process that is killed leaves no pins
  *
@@ -77,7 +98,9 @@
  * @memfd-folios-shmem:		a memfd, by memfd_pin_folios()
  * @memfd-folios-thp:		one of transparent huge pages
  * @memfd-folios-hugetlb:	one of hugetlb pages
- *
+ */
+
+/**
  * SUBTEST: longterm-dax-%s
  * Description: FOLL_LONGTERM is refused on a DAX filesystem, by %arg[1]
  *
@@ -88,7 +111,9 @@
  * @remote:	pin_user_pages_remote(), with EOPNOTSUPP
  * @fast-only:	pin_user_pages_fast_only(), which pins nothing
  * @memfd:	memfd_pin_range() and memfd_pin_folios(), with EINVAL
- *
+ */
+
+/**
  * SUBTEST: case-direct-io-anon
  * Description: Case 1: direct I/O pins its buffer, as long as it takes
  *
@@ -113,7 +138,9 @@
  * @mprotect:		mprotect()
  * @fork:		fork(), which write-protects
  * @exit:		the end of the process
- *
+ */
+
+/**
  * SUBTEST: case-struct-page
  * Description: Case 4: a pipe takes a reference on a page, not a pin
  *
@@ -144,7 +171,9 @@
  * @hugetlb:		hugetlb pages
  * @hugetlb-middle:	a range from the middle of one to the middle of another
  * @refused:		files and ranges that are refused
- *
+ */
+
+/**
  * SUBTEST: memfd-holes
  * Description: Holes are filled
  *
@@ -165,7 +194,9 @@
  * @beyond:		ENOMEM beyond it, and nothing stays pinned
  * @min-size:		the pages that the mount has reserved are used, and given back
  * @min-size-only:	they are there for pins also if there are no others
- *
+ */
+
+/**
  * SUBTEST: memfd-tmpfs-size
  * Description: ENOSPC beyond size= of a mounted tmpfs, by memfd_pin_range()
  *
@@ -193,7 +224,9 @@
  * @tmpfs:	a mounted tmpfs
  * @hugetlb:	hugetlb pages
  * @subpool:	a mounted hugetlbfs
- *
+ */
+
+/**
  * SUBTEST: memfd-truncate-thp-inside
  * Description: Of a transparent huge page that the end of the file divides, pins by
  *              memfd_pin_range() and the file go on to share all pages
@@ -243,7 +276,9 @@
  * @anon:	anonymous pages
  * @thp:	transparent huge pages
  * @hugetlb:	private hugetlb pages
- *
+ */
+
+/**
  * SUBTEST: fork-pinned-%s-%s
  * Description: Of pinned memory fork() makes a copy for the child: %arg[1], pinned by
  *              %arg[2]
@@ -261,7 +296,9 @@
  * @fast-only:		pin_user_pages_fast_only()
  * @slow:		pin_user_pages()
  * @remote:		pin_user_pages_remote()
- *
+ */
+
+/**
  * SUBTEST: remote-process
  * Description: Pins of another process's memory, which outlive it
  *
@@ -289,7 +326,7 @@
 
 IGT_TEST_DESCRIPTION("The functions that pin memory, by way of /dev/pin_test");
 
-igt_main()
+int igt_main()
 {
 	igt_fixture() {
 		int dev = open("/dev/pin_test", O_RDWR | O_CLOEXEC);

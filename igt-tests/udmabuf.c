@@ -78,7 +78,9 @@
  * @hugetlb-middle:	an offset in the middle of a 2 MiB hugetlb page
  * @hugetlb-inside:	a few pages inside a 2 MiB hugetlb page
  * @hugetlb-1g-middle:	an offset in the middle of a 1 GiB hugetlb page
- *
+ */
+
+/**
  * SUBTEST: contents-runs
  * Description: Long runs of contiguous pages first, then many short ones
  *
@@ -100,7 +102,9 @@
  * @thp:		holes where transparent huge pages are allowed
  * @hugetlb:		holes in a file of 2 MiB hugetlb pages
  * @fallocated:		pages that fallocate() got and nobody touched
- *
+ */
+
+/**
  * SUBTEST: vgem-import
  * Description: vgem imports the dma-buf, exports the same one, and maps the
  *              memfd's pages when all else is closed
@@ -123,7 +127,9 @@
  * @mremap:		moved and shrunk; growing is refused
  * @munmap-partial:	cut in two; the last piece keeps the buffer
  * @fork:		shared with a child that outlives the parent's mapping
- *
+ */
+
+/**
  * SUBTEST: pmd-faults-%s
  * Description: A fault maps all of its 2 MiB, with a page table or without, and the
  *              contents are right, with %arg[1]
@@ -137,7 +143,9 @@
  * @hugetlb-middle-shifted:	both
  * @scattered:			small pages that do not follow each other
  * @scattered-shifted:		the same at any address
- *
+ */
+
+/**
  * SUBTEST: pmd-thp-never
  * Description: The same where transparent huge pages are disabled
  *
@@ -220,7 +228,9 @@
  * @thp:		transparent huge pages
  * @hugetlb:		hugetlb pages
  * @hugetlb-mixed:	pages out of hugetlb pages, some out of order
- *
+ */
+
+/**
  * SUBTEST: attach-refused
  * Description: The test device refuses what is no dma-buf, and lets go of what it was
  *              attached to when it is closed
@@ -253,7 +263,9 @@
  * @wrap-signed:		offset + size = 2^63
  * @offset-negative:		an offset of 2^63
  * @size-huge:			a size close to 2^64
- *
+ */
+
+/**
  * SUBTEST: reject-count-zero
  * Description: A list without entries is refused
  *
@@ -387,7 +399,7 @@
 
 IGT_TEST_DESCRIPTION("dma-bufs made of memfd memory by /dev/udmabuf");
 
-igt_main()
+int igt_main()
 {
 	static int dev = -1;
 

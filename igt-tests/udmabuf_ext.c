@@ -89,7 +89,9 @@
  * @shmem:	small pages
  * @thp:	transparent huge pages
  * @hugetlb:	2 MiB hugetlb pages
- *
+ */
+
+/**
  * SUBTEST: readonly-owner-writes
  * Description: What is written through a mapping from before F_SEAL_FUTURE_WRITE
  *              shows in the dma-buf, and stays
@@ -142,7 +144,9 @@
  * @posix-shm:		POSIX shared memory
  * @hugetlbfs:		a file on hugetlbfs
  * @hugetlbfs-size:	one on a mount with limits
- *
+ */
+
+/**
  * SUBTEST: unsealed-other-files
  * Description: Files of other filesystems, devices, directories and pipes are refused
  *
@@ -176,7 +180,9 @@
  * @shmem:	small pages
  * @thp:	transparent huge pages
  * @hugetlb:	2 MiB hugetlb pages
- *
+ */
+
+/**
  * SUBTEST: punch-%s-part
  * Description: A part of %arg[1] is punched out: it is zeroed in place, and shared
  *              as before
@@ -189,7 +195,9 @@
  *
  * @thp:	a transparent huge page
  * @hugetlb:	a 2 MiB hugetlb page
- *
+ */
+
+/**
  * SUBTEST: truncate-shmem-middle
  * Description: A file that ends in the middle of a page shares it
  *
@@ -214,7 +222,9 @@
  * @readonly:	UDMABUF_FLAGS_READONLY
  * @unsealed:	UDMABUF_FLAGS_UNSEALED
  * @thp:	UDMABUF_CREATE of a transparent huge page
- *
+ */
+
+/**
  * SUBTEST: end-in-page-refused
  * Description: No page behind that one, nor the first one of an empty file
  *
@@ -312,7 +322,7 @@
 
 IGT_TEST_DESCRIPTION("Extensions of /dev/udmabuf: read-only and unsealed dma-bufs");
 
-igt_main()
+int igt_main()
 {
 	static int dev = -1;
 

@@ -85,7 +85,8 @@ static void refuse_protect(void *ptr)
 /* Other ways to write to the memory of a process: through the kernel. */
 static void refuse_remote_write(void *ptr)
 {
-	struct iovec from = { "x", 1 }, to = { ptr, 1 };
+	char byte = 'x';
+	struct iovec from = { &byte, 1 }, to = { ptr, 1 };
 	int mem = open("/proc/self/mem", O_RDWR | O_CLOEXEC);
 	int zero = open("/dev/zero", O_RDONLY | O_CLOEXEC);
 

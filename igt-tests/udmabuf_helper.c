@@ -23,17 +23,17 @@
 static void module_path(int dev, const char *name, char *path, size_t len)
 {
 	char link[64], target[128] = "";
+	const char *module;
 	struct stat st;
-	char *module;
 
 	igt_assert_eq(fstat(dev, &st), 0);
 	snprintf(link, sizeof(link), "/sys/dev/char/%u:%u",
 		 major(st.st_rdev), minor(st.st_rdev));
 	igt_assert(readlink(link, target, sizeof(target) - 1) > 0);
-	module = strrchr(target, '/') + 1;
-	for (char *c = module; *c; c++)
+	for (char *c = strrchr(target, '/'); *c; c++)
 		if (*c == '-')
 			*c = '_';
+	module = strrchr(target, '/') + 1;
 	if (!strcmp(module, "udmabuf") && access("/sys/module/udmabuf", F_OK))
 		module = "udmabuf_pinfold";
 	snprintf(path, len, "/sys/module/%s/%s", module, name);

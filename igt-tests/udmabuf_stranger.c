@@ -25,7 +25,9 @@
  * @unsealed:		UDMABUF_FLAGS_UNSEALED
  * @readonly:		UDMABUF_FLAGS_READONLY
  * @nonblock:		UDMABUF_FLAGS_NONBLOCK
- *
+ */
+
+/**
  * SUBTEST: seal-being-added
  * Description: While F_SEAL_WRITE waits for other pins: a dma-buf or EBUSY
  *
@@ -39,7 +41,9 @@
  * @hugetlb:		2 MiB hugetlb pages
  * @holes:		pages that were never touched
  * @fallocated:		pages that still have to be zeroed
- *
+ */
+
+/**
  * SUBTEST: nonblock-again-%s
  * Description: UDMABUF_FLAGS_NONBLOCK says EAGAIN and pins nothing: %arg[1]
  *
@@ -52,7 +56,9 @@
  * @hugetlb-holes:	a huge page is missing
  * @userfaultfd:	a page is still to come, in a mapping of the caller
  * @advised:		a mapping of the caller asks for huge pages
- *
+ */
+
+/**
  * SUBTEST: touch-userfaultfd-%s
  * Description: A page that is still to come is waited for, and is what has come: %arg[1]
  *
@@ -76,7 +82,9 @@
  *
  * @shmem:		small pages
  * @hugetlb:		2 MiB hugetlb pages
- *
+ */
+
+/**
  * SUBTEST: touch-filled-ahead
  * Description: What another program puts behind a page that is still to come is seen, and
  *              its lock waited for such that a signal ends it
@@ -89,7 +97,9 @@
  * @hugepage:		huge pages, where they come only if asked for
  * @nohugepage:		small pages, where huge ones would come
  * @parts:		both, for two mappings of parts of the file
- *
+ */
+
+/**
  * SUBTEST: touch-no-mapping
  * Description: Without a mapping that says otherwise a hole gets what the file has
  *
@@ -240,7 +250,7 @@ static void test_seal_being_added(int dev)
 
 IGT_TEST_DESCRIPTION("dma-bufs of files that others have, too");
 
-igt_main()
+int igt_main()
 {
 	static int dev = -1;
 

@@ -46,7 +46,9 @@
  * @execs:		its program has been replaced by another one
  * @ends:		it ends, also if it was begun twice
  * @ends-in-thread:	another thread of its program ends it
- *
+ */
+
+/**
  * SUBTEST: writer-and-stranger
  * Description: Another program that looks, or ends what it has not begun, changes
  *              nothing about a write access that is going on
@@ -93,7 +95,9 @@
  * @to-device:		it only reads
  * @from-device:	it only writes, until its driver unmaps
  * @detach:		it is known to have written when it goes
- *
+ */
+
+/**
  * SUBTEST: caches-coherent
  * Description: For one that is coherent, they are left alone
  */
@@ -132,7 +136,7 @@ size_t owner_count(const struct buffer *buffer, uint64_t seed)
 	return count_filled(buffer->mem, 0, NPAGES, seed);
 }
 
-igt_main()
+int igt_main()
 {
 	static int dev = -1;
 

@@ -49,7 +49,9 @@ IGT_NORETURN void igt_exit(void);
 #define IGT_TEST_DESCRIPTION(text) \
 	const char *__igt_test_description = (text)
 
+/* Used as "int igt_main()", so it begins with what may follow a type. */
 #define igt_main() \
+	main(int argc, char **argv); \
 	static void igt_program(void); \
 	int main(int argc, char **argv) \
 	{ \
