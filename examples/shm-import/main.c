@@ -34,7 +34,7 @@ static const char usage[] =
 "compositor can, and look at it by OpenGL ES.\n"
 "\n"
 "  --sealed       the pool cannot shrink\n"
-"  --offset BYTES where the buffer begins in the pool, or 12352\n"
+"  --offset BYTES where the buffer begins in the pool, or 12544\n"
 "  --device PATH  of the driver, or /dev/udmabuf\n"
 "  --help         show this\n"
 "\n"
@@ -107,7 +107,7 @@ int main(int argc, char **argv)
 		{ }
 	};
 	struct shm_buffer buffer = {
-		.format = DRM_FORMAT_ARGB8888, .offset = 12352, .stride = STRIDE,
+		.format = DRM_FORMAT_ARGB8888, .offset = 12544, .stride = STRIDE,
 		.width = WIDTH, .height = HEIGHT,
 	};
 	const char *device = "/dev/udmabuf";

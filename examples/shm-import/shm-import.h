@@ -31,7 +31,8 @@ int shm_importer_open(struct shm_importer *importer, const char *path);
 /*
  * A descriptor of a dma-buf, in which the plane begins at *@plane_offset bytes; or a
  * negative errno: upload this buffer. That its rows lie in the pool has been checked
- * before, as for any wl_shm buffer.
+ * before, as for any wl_shm buffer, and that they begin where the GPU can: a multiple of
+ * 256 bytes suits all, and not all drivers refuse others.
  *
  * -EAGAIN: something has to be waited for, and @wait is false. Upload it, or ask again
  * in another thread, with @wait: that can take as long as a client likes.

@@ -3,8 +3,8 @@
  * Asking a compositor what it can import. A buffer that is wanted at once, without
  * asking, is a protocol error if it cannot be imported, and ends the program. Here is
  * the request that can fail. It is made for small buffers first, of each format that the
- * compositor says it takes, and with rows and pixels at addresses that suit a GPU less
- * and less: what it refuses of them, it is not asked for again.
+ * compositor says it takes, and with rows that suit a GPU less and less: what it refuses
+ * of them, it is not asked for again.
  */
 
 #define _GNU_SOURCE		/* memfd_create */
@@ -23,6 +23,11 @@
 /* Powers of two from 4 bytes on; all GPUs that we know of are content with the last. */
 #define NALIGNS 7
 #define ALIGN(i) (4u << (i))
+/*
+ * Where pixels begin cannot be found out so: an image of AMD's begins at a multiple of this,
+ * as its address has no other bits, and the driver takes any offset without a word.
+ */
+#define OFFSET_ALIGN ALIGN(NALIGNS - 1)
 /* Where none of them will do. */
 #define PAGE_ALIGN ((uint32_t)sysconf(_SC_PAGESIZE))
 
@@ -117,7 +122,7 @@ static int create_dmabuf(void)
 void probe(struct display *display, uint32_t offered)
 {
 	struct attempt formats[32] = { 0 };
-	struct attempt strides[NALIGNS] = { 0 }, offsets[NALIGNS] = { 0 };
+	struct attempt strides[NALIGNS] = { 0 }, offset = { 0 };
 	int dmabuf = create_dmabuf();
 
 	if (dmabuf < 0) {
@@ -128,12 +133,11 @@ void probe(struct display *display, uint32_t offered)
 		if (offered & 1u << i)
 			try(&formats[i], display, dmabuf, format_fourcc(i), STRIDE, 0);
 	/* Which other formats do not change. */
-	for (int i = 0; i < NALIGNS && offered & 1u << FORMAT_XRGB8888; i++) {
+	for (int i = 0; i < NALIGNS && offered & 1u << FORMAT_XRGB8888; i++)
 		try(&strides[i], display, dmabuf, DRM_FORMAT_XRGB8888,
 		    STRIDE + ALIGN(i), 0);
-		try(&offsets[i], display, dmabuf, DRM_FORMAT_XRGB8888, STRIDE,
-		    ALIGN(i));
-	}
+	if (offered & 1u << FORMAT_XRGB8888)
+		try(&offset, display, dmabuf, DRM_FORMAT_XRGB8888, STRIDE, OFFSET_ALIGN);
 	wl_display_roundtrip_queue(display->wl_display, display->queue);
 
 	for (int i = 0; i < 32; i++) {
@@ -144,7 +148,7 @@ void probe(struct display *display, uint32_t offered)
 		    fourcc_name(format_fourcc(i)).name);
 	}
 	display->stride_align = least_align(strides);
-	display->offset_align = least_align(offsets);
+	display->offset_align = attempt_succeeded(&offset) ? OFFSET_ALIGN : PAGE_ALIGN;
 	say("strides and offsets that are multiples of %u and %u bytes",
 	    display->stride_align, display->offset_align);
 	close(dmabuf);
