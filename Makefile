@@ -90,6 +90,10 @@ install-source:
 deb:		## build packages for Debian, for amd64 and arm64, in build/deb/
 	tools/deb/run
 
+.PHONY: check-install
+check-install:	## install the packages on a whole Debian 13, reboot, upgrade, remove, in a VM
+	tools/deb/check
+
 .PHONY: clean
 clean:		## remove everything that was built
 	rm -rf $(BUILD)
