@@ -68,7 +68,7 @@ i915:		## build i915.ko with our userptr objects for Debian 13 (KERNEL=: 7.x)
 # DKMS builds for every kernel with headers, and again after each kernel update.
 VERSION	= $(shell cat VERSION)
 SOURCES	= Makefile Kbuild VERSION COPYING include mm drivers
-export DESTDIR DKMSFLAGS LIBMODULES
+export DESTDIR DKMSARCH DKMSFLAGS LIBMODULES
 
 .PHONY: install
 install:	## install the modules on this machine (DKMS), with the switch and udev rule

@@ -138,6 +138,11 @@ int main(int argc, char **argv)
 		}
 	}
 
+	if (optind != argc) {
+		fputs(usage, stderr);
+		return 1;
+	}
+
 	/* The client */
 	buffer.pool = make_pool(buffer.offset, sealed, &rows);
 	draw(rows, 0);

@@ -36,7 +36,8 @@ int shm_importer_open(struct shm_importer *importer, const char *path);
  *
  * -EAGAIN: something has to be waited for, and @wait is false. Upload it, or ask again
  * in another thread, with @wait: that can take as long as a client likes.
- * -EINVAL: the driver is the kernel's own, and the pool is not sealed as it wants.
+ * -EINVAL: the driver is the kernel's own, and the pool is not sealed as it wants, or
+ * ends within a page.
  * -ENOMEM: the compositor's user may not pin more.
  */
 int shm_import(const struct shm_importer *importer, const struct shm_buffer *buffer,

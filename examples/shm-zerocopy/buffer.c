@@ -46,6 +46,7 @@ struct buffer {
 	int32_t offset, width, height, stride;
 	uint32_t fourcc;
 	bool dispatched;		/* by a function instead of listeners */
+	bool sealed;			/* when it was made */
 
 	struct wl_buffer *twin;		/* NULL: none */
 	int dmabuf;
@@ -156,6 +157,7 @@ void buffer_created(struct wl_proxy *proxy, struct wl_proxy *created,
 		buffer->height = arguments[3].i;
 		buffer->stride = arguments[4].i;
 		buffer->fourcc = format_from_shm(arguments[5].u);
+		buffer->sealed = is_sealed(pool->file);
 		buffer->dmabuf = -1;
 		wl_list_insert(&buffers, &buffer->link);
 	}
@@ -305,8 +307,7 @@ static const char *make_twin(struct display *display, struct buffer *buffer)
 	    (size_t)buffer->stride)
 		return "its rows overlap";
 
-	if (trial_shares_sealed(display->trial) && !layout.offset &&
-	    is_sealed(buffer->pool->file))
+	if (trial_shares_sealed(display->trial) && !layout.offset && buffer->sealed)
 		return "the compositor makes a dma-buf of it by itself";
 
 	buffer->dmabuf = udmabuf_create(buffer->pool->file, buffer->offset, size);
