@@ -133,11 +133,12 @@ void probe(struct display *display, uint32_t offered)
 		if (offered & 1u << i)
 			try(&formats[i], display, dmabuf, format_fourcc(i), STRIDE, 0);
 	/* Which other formats do not change. */
-	for (int i = 0; i < NALIGNS && offered & 1u << FORMAT_XRGB8888; i++)
-		try(&strides[i], display, dmabuf, DRM_FORMAT_XRGB8888,
-		    STRIDE + ALIGN(i), 0);
-	if (offered & 1u << FORMAT_XRGB8888)
+	if (offered & 1u << FORMAT_XRGB8888) {
+		for (int i = 0; i < NALIGNS; i++)
+			try(&strides[i], display, dmabuf, DRM_FORMAT_XRGB8888,
+			    STRIDE + ALIGN(i), 0);
 		try(&offset, display, dmabuf, DRM_FORMAT_XRGB8888, STRIDE, OFFSET_ALIGN);
+	}
 	wl_display_roundtrip_queue(display->wl_display, display->queue);
 
 	for (int i = 0; i < 32; i++) {
