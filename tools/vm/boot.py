@@ -19,6 +19,8 @@ import threading
 import time
 from dataclasses import dataclass
 
+import frozen
+
 PROJECT = os.getcwd()
 BUILD = os.path.join(PROJECT, "build")
 FAILED = 125		# a status of ours, not of the command
@@ -27,6 +29,12 @@ KVM_TIMEOUT = 40	# seconds; a guest that KVM can run needs five
 # several times a second
 SILENCE = 120
 STUCK = b"pinfold: the guest said nothing more while it booted\n"
+# The same of one whose first process runs, and says so once a minute
+SILENCE_RUNNING = 300
+ANSWER = 20		# seconds in which it answers when it still can
+FROZEN = b"pinfold: the guest says nothing more\n"
+LATE = b"pinfold: the guest did not end in time\n"
+HALTED = b"pinfold: all of its CPUs wait for an interrupt\n"
 # Where the newest kernels come from, only one is kept, and soon a newer one: 7.2
 # is another name for whatever there is of 7.x.
 KERNELS = {"6.1": "6.1", "6.12": "6.12", "7.x": "7", "7.2": "7"}
@@ -51,7 +59,7 @@ BAD_TAINTS = 1 << 9 | 1 << 7 | 1 << 5 | 1 << 14 | 1 << 4
 # emulated guest needs on a busy machine.
 KERNEL_ARGS = [
     "ignore_loglevel", "printk.devkmsg=on", "oops=panic",
-    "watchdog_thresh=60", "softlockup_panic=1",
+    "watchdog_thresh=60", "softlockup_panic=1", "sysrq_always_enabled",
     "sysctl.kernel.hung_task_timeout_secs=300",
     "sysctl.kernel.hung_task_panic=1",
     "rcupdate.rcu_cpu_stall_timeout=120",
@@ -125,6 +133,9 @@ def parse_arguments():
     parser.add_argument("--timeout", type=int, default=2400,
                         metavar="SECONDS",
                         help="end a guest that takes longer (default: 2400)")
+    parser.add_argument("--start-over", action="store_true",
+                        help="when QEMU lets a guest freeze, run COMMAND once more, "
+                        "though some of its output is already there")
     arguments = sys.argv[1:]
     split = arguments.index("--") if "--" in arguments else len(arguments)
     options = parser.parse_args(arguments[:split])
@@ -266,6 +277,7 @@ def virtme_command(options, kernel, accel, shared):
             "--show-boot-console", "--script-sh", "true",
             *[f"--kopt={arg}" for arg in kernel_args],
             "--qemu-opts", "-nodefaults", *qemu,
+            "-qmp", f"unix:{shared}/monitor,server=on,wait=off",
             *share("run", shared), *share("build", BUILD)]
 
 
@@ -307,6 +319,25 @@ def booted(log):
     return any(b"pinfold: started" in line for line in log)
 
 
+def silence(options, log):
+    """After how many seconds without a word a guest is not alive any more. When
+    instructions are counted, a minute of the guest can be half an hour."""
+    if not booted(log):
+        return SILENCE
+    return options.timeout if options.icount else SILENCE_RUNNING
+
+
+def look_at(shared, log):
+    """Add to the log what there is to know of a guest that is to be killed."""
+    if FROZEN not in log:
+        log.append(LATE)
+    lines, halted = frozen.look(os.path.join(shared, "monitor"))
+    time.sleep(ANSWER)
+    log += [f"{line}\n".encode() for line in lines]
+    if halted:
+        log.append(HALTED)
+
+
 def run_guest(options, kernel, modules, accel, output):
     """Run a guest to its end. Returns what it left in its status file ("" when
     it did not get that far), its log, and whether it had to be killed."""
@@ -335,12 +366,14 @@ def run_guest(options, kernel, modules, accel, output):
                     pass
                 if len(log) != lines:
                     lines, heard = len(log), time.monotonic()
-                elif time.monotonic() > heard + SILENCE and not booted(log):
-                    log.append(STUCK)
+                elif time.monotonic() > heard + silence(options, log):
+                    log.append(FROZEN if booted(log) else STUCK)
                     break
                 position = copy_output(os.path.join(shared, "output"),
                                        position, output)
             killed = guest.poll() is None
+            if killed and booted(log):
+                look_at(shared, log)
         finally:
             guest.kill()
             guest.wait()
@@ -379,6 +412,8 @@ def first_report(log):
     """The first line of the log with which the kernel complained."""
     out_of_memory = False
     for line in log:
+        if line in (FROZEN, LATE):
+            break
         if OOM.search(line):
             out_of_memory = True
         elif REPORTS.search(line):
@@ -397,6 +432,12 @@ def qemu_failed_early(log):
             any(b"Assertion `" in line or line == STUCK for line in log))
 
 
+def qemu_failed_late(log):
+    """Whether a guest froze, as in its boot, while all of its CPUs waited for an
+    interrupt: seen once in some hundred hours. Its timers would have woken them."""
+    return FROZEN in log and HALTED in log and not first_report(log)
+
+
 def verdict(status, log, killed, timeout):
     """The command's status, and why that is not to be believed, if so."""
     report = first_report(log)
@@ -404,6 +445,8 @@ def verdict(status, log, killed, timeout):
         return FAILED, f"the guest's kernel said: {report}"
     if killed and STUCK in log:
         return FAILED, "the guest hung while it booted"
+    if killed and FROZEN in log:
+        return FAILED, "the guest froze"
     if killed:
         return FAILED, f"the guest did not finish within {timeout} s"
     result, taints = status.split() if status else ("failed", "0")
@@ -433,10 +476,11 @@ def main():
     for attempt in range(2):
         status, log, killed = run_guest(options, kernel, modules, accel,
                                         sys.stdout.buffer)
-        if attempt or not qemu_failed_early(log):
+        if attempt or not (qemu_failed_early(log) or options.start_over and
+                           qemu_failed_late(log)):
             break
         sys.stderr.buffer.writelines(log[-5:])
-        say("QEMU failed while the guest booted: trying once more")
+        say("QEMU failed: trying once more")
     code, reason = verdict(status, log, killed, options.timeout)
     if reason:
         sys.stderr.buffer.writelines(log)

@@ -11,6 +11,7 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <net/if.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -21,6 +22,7 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/time.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -247,10 +249,25 @@ static void copy_output(int from)
 	exit(got < 0);
 }
 
+static void interrupt_wait(int signal)
+{
+	(void)signal;
+}
+
+static void set_alarm(time_t seconds)
+{
+	struct itimerval timer = { { seconds, 0 }, { seconds, 0 } };
+	struct sigaction action = { .sa_handler = interrupt_wait };
+
+	sigaction(SIGALRM, &action, NULL);
+	setitimer(ITIMER_REAL, &timer, NULL);
+}
+
 /*
  * Returns the command's status, as a shell's exit status. The command runs in a
  * cgroup, by which everything that it leaves running is ended: an open end of
- * the pipe would keep the copier waiting.
+ * the pipe would keep the copier waiting. Meanwhile boot.py hears once a minute that
+ * this guest's CPUs and timers work.
  */
 static int run(char **command)
 {
@@ -275,9 +292,12 @@ static int run(char **command)
 	close(fds[1]);
 
 	/* Orphans, too, are the first process's to wait for. */
+	set_alarm(60);
 	while (result < 0 || copied < 0) {
 		pid = wait(&status);
-		if (pid == child) {
+		if (pid < 0 && errno == EINTR) {
+			say("pinfold: alive\n");
+		} else if (pid == child) {
 			result = WIFSIGNALED(status) ? 128 + WTERMSIG(status) :
 						       WEXITSTATUS(status);
 			write_file(CGROUP "/cgroup.kill", "1");
@@ -285,6 +305,7 @@ static int run(char **command)
 			copied = status;
 		}
 	}
+	set_alarm(0);
 	if (copied)
 		fail("cannot pass on the output of", command[0]);
 	return result;
