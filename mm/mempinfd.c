@@ -144,15 +144,6 @@ static struct run *last_run(struct pinned_range *range)
 	return &block->runs[block->nr - 1];
 }
 
-/* May the pages of a folio be pinned, now that they are? */
-static int check_folio(struct folio *folio)
-{
-	/* A page can be mapped, and pinned, at a million addresses. */
-	if (too_many_pins(folio))
-		return -ENOMEM;
-	return folio_allows_longterm_write(folio) ? 0 : -EFAULT;
-}
-
 static struct folio *last_folio(struct pinned_range *range)
 {
 	struct run *run = last_run(range);
@@ -198,7 +189,8 @@ static int append_pages(struct pinned_range *range, struct page **pages, long nr
 		follows = run && run->pfn + run->nr == pfn;
 		/* A page that comes once more begins a run. */
 		if (page_folio(pages[i]) != folio || !follows) {
-			err = check_folio(page_folio(pages[i]));
+			/* It can be mapped, and pinned, at a million addresses. */
+			err = too_many_pins(page_folio(pages[i])) ? -ENOMEM : 0;
 			if (err)
 				break;
 		}

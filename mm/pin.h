@@ -12,7 +12,20 @@
 #include <linux/shmem_fs.h>
 #include <linux/types.h>
 
-#include <compat/pageblock.h>
+#include "pin_block.h"
+
+/*
+ * Of what kernels before the newest had another idea, include/compat/ says so.
+ * The index of a page, in bits to be shifted by for a look into the page cache.
+ */
+#ifndef cache_index_shift
+#define cache_index_shift(mapping)	((void)(mapping), 0U)
+#endif
+
+/* Pins what is there, and out of movable memory. */
+#ifndef pin_present_folios
+#define pin_present_folios	memfd_pin_folios
+#endif
 
 /*
  * Folios that are pinned in one go: what a caller may have to wait for between

@@ -192,7 +192,7 @@ static int pin_movable(struct file *memfd, struct pin_cursor *cursor,
 	pgoff_t index = cursor->index, offset;
 	long movable, ret;
 
-	if (huge && !HUGETLB_MIGRATES)
+	if (huge && !hugepage_migration_supported(hstate_file(memfd)))
 		return -ENOMEM;
 	if (cursor->nonblock)
 		return -EAGAIN;

@@ -51,8 +51,6 @@ static inline bool try_get_refs(struct folio *folio, int refs)
 {
 	int old = folio_ref_count(folio);
 
-	if (page_is_fake_head(&folio->page))
-		return false;
 	do {
 		if (unlikely(old <= 0 || old > PIN_MAX_REFS))
 			return false;
@@ -68,8 +66,12 @@ static bool is_folio(void *entry)
 
 /*
  * Without a reference it may be anything by now, a tail page too, of which
- * folio_test_large() must not be asked.
+ * folio_test_large() must not be asked. As a word, they come without its checks.
  */
+#ifndef folio_flags_word
+#define folio_flags_word(folio)	(&(folio)->flags.f)
+#endif
+
 static bool is_large(struct folio *folio)
 {
 	return test_bit_acquire(PG_head, folio_flags_word(folio));

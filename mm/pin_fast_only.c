@@ -4,6 +4,7 @@
  * references only.
  */
 #include <linux/debugfs.h>
+#include <linux/export.h>
 #include <linux/mm.h>
 #include <linux/pin_fast_only.h>
 #include <linux/sched/coredump.h>
@@ -20,6 +21,8 @@
 #define FAST_ONLY_FLAGS	(FOLL_WRITE | FOLL_FORCE | FOLL_NOFAULT)
 
 u32 pin_fast_only_interval;
+/* For tests */
+EXPORT_SYMBOL_GPL(pin_fast_only_interval);
 static atomic_t fail_calls, fail_failed;
 
 /**
@@ -191,3 +194,4 @@ int pin_user_pages_fast_only(unsigned long start, int nr_pages,
 	}
 	return done;
 }
+EXPORT_SYMBOL_GPL(pin_user_pages_fast_only);

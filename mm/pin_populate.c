@@ -249,7 +249,8 @@ int pin_populate(struct file *memfd, struct pin_cursor *cursor, pgoff_t *last)
 	 * Perhaps there are free huge pages, but all in movable memory. Once they
 	 * are in the file they can be migrated, to memory from outside the pool.
 	 */
-	if (err == -ENOMEM && HUGETLB_MIGRATES && huge)
+	if (err == -ENOMEM && huge &&
+	    hugepage_migration_supported(hstate_file(memfd)))
 		err = hugetlb_populate(memfd, cursor, *last);
 	return err;
 }

@@ -276,4 +276,4 @@ u64 test_detach(struct test_attachment *test)
 	return end - start;
 }
 
-COMPAT_IMPORT_NS(DMA_BUF);
+MODULE_IMPORT_NS("DMA_BUF");

@@ -21,8 +21,7 @@
 #include <linux/slab.h>
 #include <linux/uio.h>
 
-#include <compat/pageblock.h>
-
+#include "pin.h"
 #include "pin_test.h"
 
 /* An open file: the pins of one call, if it is in use, an attachment, and a lock. */

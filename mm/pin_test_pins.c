@@ -21,10 +21,10 @@
  * Asked for no page, the kernel's fast walk does not know where to end. Our
  * pin_user_pages_fast_only() does.
  */
-#ifdef PINFOLD_HAS_PIN_FAST_ONLY
-#define FAST_ONLY_KNOWS_ZERO	true
-#else
+#ifdef KERNEL_HAS_PIN_FAST_ONLY
 #define FAST_ONLY_KNOWS_ZERO	false
+#else
+#define FAST_ONLY_KNOWS_ZERO	true
 #endif
 
 static bool is_memfd_call(const struct pin_test_range *range)

@@ -43,23 +43,22 @@ compat_filemap_get_folio(struct address_space *mapping, pgoff_t index)
 #define filemap_get_folio	compat_filemap_get_folio
 #endif
 
-/* Dropped in 6.3; from then on it is in mm/pin_fast_only.c. */
-#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 3, 0)
-#define PINFOLD_HAS_PIN_FAST_ONLY
+#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 3, 0)
+/* It still had it; from then on it is in mm/pin_fast_only.c. */
+#define KERNEL_HAS_PIN_FAST_ONLY
 #endif
 
-/*
- * The page cache of hugetlbfs was indexed by huge pages, not by pages: the index
- * of a page has to be shifted by this many bits for a look into the cache.
- */
+#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 7, 0)
+/* The page cache of hugetlbfs was indexed by huge pages, not by pages. */
 static inline unsigned int cache_index_shift(struct address_space *mapping)
 {
-#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 7, 0)
 	if (mapping->host->i_sb->s_magic == HUGETLBFS_MAGIC)
 		return huge_page_order(hstate_inode(mapping->host));
-#endif
 	return 0;
 }
+
+#define cache_index_shift	cache_index_shift
+#endif
 
 #if LINUX_VERSION_CODE < KERNEL_VERSION(6, 5, 0)
 /* They could return VMAs, too. */
@@ -92,14 +91,18 @@ long memfd_pin_folios(struct file *memfd, loff_t start, loff_t end,
 		      pgoff_t *offset);
 void unpin_folio(struct folio *folio);
 void unpin_folios(struct folio **folios, unsigned long nfolios);
+
+/* What is there of a memfd is pinned by this one, which it is made of. */
 long pin_present_folios(struct file *memfd, loff_t start, loff_t end,
 			struct folio **folios, unsigned int max_folios,
 			pgoff_t *offset);
-/* Whether huge pages of hugetlbfs can be moved out of movable memory by it. */
-#define HUGETLB_MIGRATES	false
-#else
-#define pin_present_folios	memfd_pin_folios
-#define HUGETLB_MIGRATES	true
+#define pin_present_folios	pin_present_folios
+
+/* It did not move huge pages of hugetlbfs out of movable memory. */
+#define hugepage_migration_supported(h)	((void)(h), false)
+#elif defined(MODULE) && defined(CONFIG_ARM64)
+/* Not for modules, but true of all sizes of which there are huge pages. */
+#define hugepage_migration_supported(h)	((void)(h), true)
 #endif
 
 /* The size, of a folio that is known to be large. */
@@ -114,21 +117,24 @@ long pin_present_folios(struct file *memfd, loff_t start, loff_t end,
 	vmf_insert_pfn_pmd(vmf, __pfn_to_pfn_t(pfn, PFN_DEV), write)
 #endif
 
-/* A folio's flags, without the checks that only hold for who has a reference. */
-#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 18, 0)
-#define folio_flags_word(folio)	(&(folio)->flags)
-#else
-#define folio_flags_word(folio)	(&(folio)->flags.f)
+#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 17, 0)
+/* Isolation was one of the types of page blocks, and not a bit beside them. */
+#define PAGEBLOCK_MIGRATETYPE_MASK	((1UL << PB_migratetype_bits) - 1)
+#define PAGEBLOCK_ISO_MASK	0
 #endif
 
 #if LINUX_VERSION_CODE < KERNEL_VERSION(6, 18, 0)
+/* They had no type of their own. */
+#define folio_flags_word(folio)	(&(folio)->flags)
+
 #define mm_flags_test(flag, mm)	test_bit(flag, &(mm)->flags)
 #define mm_flags_set(flag, mm)	set_bit(flag, &(mm)->flags)
 #endif
 
-/* All tail pages have no references since the vmemmap optimisation was redone. */
-#if LINUX_VERSION_CODE >= KERNEL_VERSION(7, 1, 0)
-#define page_is_fake_head(page)	((void)(page), false)
+/* Tail pages of optimized huge pages seemed to have the references of their head. */
+#if LINUX_VERSION_CODE < KERNEL_VERSION(7, 1, 0)
+#define folio_ref_count(folio) \
+	(page_is_fake_head(&(folio)->page) ? 0 : folio_ref_count(folio))
 #endif
 
 #if LINUX_VERSION_CODE < KERNEL_VERSION(6, 6, 0)
@@ -143,6 +149,27 @@ static inline void set_ptes(struct mm_struct *mm, unsigned long addr, pte_t *pte
 #endif
 
 #if LINUX_VERSION_CODE < KERNEL_VERSION(6, 6, 0)
+/*
+ * GUP let long-term pins write to pages of files that are written back to a disk,
+ * behind the back of the filesystem. What can be swapped has none. Keeps the pins
+ * before the first one of those.
+ */
+static inline int compat_keep_writable(struct page **pages, int nr)
+{
+	struct folio *folio;
+	int i;
+
+	for (i = 0; i < nr; i++) {
+		folio = page_folio(pages[i]);
+		if (READ_ONCE(folio->mapping) && !folio_test_anon(folio) &&
+		    !folio_test_swapbacked(folio) && !folio_test_hugetlb(folio)) {
+			unpin_user_pages(pages + i, nr - i);
+			return i ?: -EFAULT;
+		}
+	}
+	return nr;
+}
+
 /*
  * For a long-term pin, GUP did not wait for user space to provide a page, and did
  * not move a huge page of hugetlbfs, but failed with a warning. So have the pages
@@ -169,7 +196,10 @@ static inline int compat_pin_within_pmd(unsigned long start, int nr,
 	stuck = PageHuge(pages[0]) && is_zone_movable_page(pages[0]);
 	for (i = 0; i < nr; i++)
 		put_page(pages[i]);
-	return stuck ? -ENOMEM : pin_user_pages_fast(start, nr, flags, pages);
+	if (stuck)
+		return -ENOMEM;
+	nr = pin_user_pages_fast(start, nr, flags, pages);
+	return flags & FOLL_WRITE ? compat_keep_writable(pages, nr) : nr;
 }
 
 static inline int compat_pin_user_pages_fast(unsigned long start, int nr,
@@ -197,20 +227,6 @@ static inline int compat_pin_user_pages_fast(unsigned long start, int nr,
 #define pin_user_pages_fast	compat_pin_user_pages_fast
 #endif
 
-/*
- * GUP let long-term pins write to pages of files that are written back to a disk,
- * behind the back of the filesystem. What can be swapped has none.
- */
-static inline bool folio_allows_longterm_write(struct folio *folio)
-{
-#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 5, 0)
-	return !READ_ONCE(folio->mapping) || folio_test_anon(folio) ||
-	       folio_test_swapbacked(folio) || folio_test_hugetlb(folio);
-#else
-	return true;
-#endif
-}
-
 /* It was a bit of the device, of which only some architectures know. */
 #if LINUX_VERSION_CODE < KERNEL_VERSION(7, 3, 0)
 #if defined(CONFIG_ARCH_HAS_SYNC_DMA_FOR_DEVICE) || \
@@ -222,11 +238,11 @@ static inline bool folio_allows_longterm_write(struct folio *folio)
 #endif
 #endif
 
-/* The name of a namespace of symbols became a string. */
+/* The name of a namespace of symbols was not a string. */
 #if LINUX_VERSION_CODE < KERNEL_VERSION(6, 13, 0)
-#define COMPAT_IMPORT_NS(name)	MODULE_IMPORT_NS(name)
-#else
-#define COMPAT_IMPORT_NS(name)	MODULE_IMPORT_NS(#name)
+#include <linux/module.h>
+#undef MODULE_IMPORT_NS
+#define MODULE_IMPORT_NS(name)	MODULE_INFO(import_ns, name)
 #endif
 
 #endif /* _PINFOLD_COMPAT_H */

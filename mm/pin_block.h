@@ -6,20 +6,11 @@
  * 6.17, and neither is exported. The map of the blocks that these read is within reach
  * of modules: this reads it too.
  */
-#ifndef _PINFOLD_PAGEBLOCK_H
-#define _PINFOLD_PAGEBLOCK_H
+#ifndef _PIN_BLOCK_H
+#define _PIN_BLOCK_H
 
 #include <linux/mm.h>
 #include <linux/mmzone.h>
-
-/* Isolation was one of the types, before it became a bit beside them in 6.17. */
-#ifdef PAGEBLOCK_MIGRATETYPE_MASK
-#define BLOCK_TYPE_MASK	PAGEBLOCK_MIGRATETYPE_MASK
-#define BLOCK_ISOLATED	PAGEBLOCK_ISO_MASK
-#else
-#define BLOCK_TYPE_MASK	((1UL << PB_migratetype_bits) - 1)
-#define BLOCK_ISOLATED	0
-#endif
 
 /*
  * The bits of a folio's block, of its first one if it has several. That is the one
@@ -46,7 +37,7 @@ static inline unsigned long folio_block_bits(struct folio *folio)
 static inline bool block_is_cma(unsigned long bits)
 {
 #ifdef CONFIG_CMA
-	return (bits & BLOCK_TYPE_MASK) == MIGRATE_CMA;
+	return (bits & PAGEBLOCK_MIGRATETYPE_MASK) == MIGRATE_CMA;
 #else
 	return false;
 #endif
@@ -56,8 +47,8 @@ static inline bool block_is_cma(unsigned long bits)
 static inline bool block_is_isolated(unsigned long bits)
 {
 #ifdef CONFIG_MEMORY_ISOLATION
-	return bits & BLOCK_ISOLATED ||
-	       (bits & BLOCK_TYPE_MASK) == MIGRATE_ISOLATE;
+	return bits & PAGEBLOCK_ISO_MASK ||
+	       (bits & PAGEBLOCK_MIGRATETYPE_MASK) == MIGRATE_ISOLATE;
 #else
 	return false;
 #endif
@@ -87,4 +78,4 @@ static inline bool folio_block_is_movable(struct folio *folio)
 	return block_is_cma(bits) || block_is_isolated(bits);
 }
 
-#endif /* _PINFOLD_PAGEBLOCK_H */
+#endif /* _PIN_BLOCK_H */

@@ -206,10 +206,13 @@ static const struct file_operations udmabuf_fops = {
 	.compat_ioctl	= compat_ptr_ioctl,
 };
 
-/* A second misc device of the name that a built-in udmabuf has is refused. */
+#ifndef UDMABUF_DEVICE
+#define UDMABUF_DEVICE	"udmabuf"
+#endif
+
 static struct miscdevice udmabuf_misc = {
 	.minor	= MISC_DYNAMIC_MINOR,
-	.name	= IS_BUILTIN(CONFIG_UDMABUF) ? "udmabuf-pinfold" : "udmabuf",
+	.name	= UDMABUF_DEVICE,
 	.fops	= &udmabuf_fops,
 };
 
@@ -238,4 +241,4 @@ MODULE_ALIAS("udmabuf");
 MODULE_VERSION(PINFOLD_VERSION);
 #endif
 MODULE_LICENSE("GPL");
-COMPAT_IMPORT_NS(DMA_BUF);
+MODULE_IMPORT_NS("DMA_BUF");
