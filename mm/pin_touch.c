@@ -5,7 +5,6 @@
  * what would be put there in its stead could not be replaced any more; madvise() asks
  * for huge pages, and mbind() for a node. The filesystem knows nothing of all that.
  */
-#include <linux/huge_mm.h>
 #include <linux/mm.h>
 #include <linux/sched.h>
 #include <linux/sched/signal.h>

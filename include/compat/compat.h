@@ -133,8 +133,12 @@ long pin_present_folios(struct file *memfd, loff_t start, loff_t end,
 
 /* Tail pages of optimized huge pages seemed to have the references of their head. */
 #if LINUX_VERSION_CODE < KERNEL_VERSION(7, 1, 0)
-#define folio_ref_count(folio) \
-	(page_is_fake_head(&(folio)->page) ? 0 : folio_ref_count(folio))
+static inline int compat_folio_ref_count(struct folio *folio)
+{
+	return page_is_fake_head(&folio->page) ? 0 : folio_ref_count(folio);
+}
+
+#define folio_ref_count	compat_folio_ref_count
 #endif
 
 #if LINUX_VERSION_CODE < KERNEL_VERSION(6, 6, 0)
