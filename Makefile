@@ -37,8 +37,8 @@ check:		## run every test, on 6.12 in a VM (TESTS=: only IGT's that match a rege
 	$(if $(TESTS),tools/vm/run -- igt-tests/run --include '$(TESTS)',tools/check 6.12)
 
 .PHONY: check-all
-check-all:	## the same on 6.1, 6.12, 7.x, arm64 and a kernel that distrusts all, and QEMU
-	tools/check 6.12 6.1 7.x debug arm64
+check-all:	## the same on 6.1, 6.12, 7.x, in the tree, arm64, a kernel that distrusts, QEMU
+	tools/check 6.12 6.1 7.x arm64 debug intree
 
 .PHONY: check-arm64
 check-arm64:	## the same on arm64, with pages of 4 and of 16 KiB

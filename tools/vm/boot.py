@@ -38,6 +38,8 @@ HALTED = b"pinfold: all of its CPUs wait for an interrupt\n"
 # Where the newest kernels come from, only one is kept, and soon a newer one: 7.2
 # is another name for whatever there is of 7.x.
 KERNELS = {"6.1": "6.1", "6.12": "6.12", "7.x": "7", "7.2": "7"}
+# Those that are built here; in one, ours is built in.
+OWN_KERNELS = ("debug", "intree")
 # Kernels of another architecture come with a root of their own.
 ARM64_KERNELS = ("arm64", "arm64-16k")
 MODULES = ("mm/memfd_pin.ko", "mm/mempinfd.ko", "mm/pin_test.ko",
@@ -113,14 +115,15 @@ def parse_arguments():
         "kernel log on standard error when the guest did not come up or its "
         "kernel complained.")
     parser.add_argument("--kernel", default="6.12", metavar="VERSION",
-                        choices=[*KERNELS, "debug", *ARM64_KERNELS],
+                        choices=[*KERNELS, *OWN_KERNELS, *ARM64_KERNELS],
                         help="6.1, 6.12 (default), 7.x (or 7.2, which is the "
                         "same); debug: a 6.12 that checks all that it does; "
+                        "intree: the newest, with ours built in; "
                         "arm64 or arm64-16k: 6.12 of that architecture, with "
                         "pages of 4 or 16 KiB")
     parser.add_argument("--stock", action="store_true",
                         help="leave the kernel as it came: none of our "
-                        "modules")
+                        "modules (intree has them built in)")
     parser.add_argument("--icount", action="store_true",
                         help="one CPU; guest nanoseconds are guest "
                         "instructions")
@@ -146,7 +149,7 @@ def parse_arguments():
 
 
 def folder_made_by(program, what):
-    made = subprocess.run([program], stdin=subprocess.DEVNULL,
+    made = subprocess.run(program, stdin=subprocess.DEVNULL,
                           stdout=subprocess.PIPE, text=True)
     if made.returncode:
         die(f"there is no {what}")
@@ -159,9 +162,9 @@ def bind(path, at):
     subprocess.run(["mount", "--bind", path, at], check=True)
 
 
-def debug_kernel():
+def own_kernel(name):
     """Its modules hide those of the other kernels."""
-    folder = folder_made_by("tools/vm/debug-kernel", "debug kernel")
+    folder = folder_made_by(["tools/vm/own-kernel", name], f"{name} kernel")
     bind(f"{folder}/lib/modules", "/lib/modules")
     return Kernel(os.listdir("/lib/modules")[0], f"{folder}/vmlinuz")
 
@@ -171,7 +174,7 @@ def arm64_kernel(flavour):
     it from being replaced, as long as this process lives."""
     images = []
     while not images:
-        root = folder_made_by("tools/vm/arm64-root", "root for arm64")
+        root = folder_made_by(["tools/vm/arm64-root"], "root for arm64")
         try:
             fcntl.flock(os.open(root, os.O_RDONLY), fcntl.LOCK_SH)
         except FileNotFoundError:
@@ -461,14 +464,14 @@ def verdict(status, log, killed, timeout):
 
 def main():
     options = parse_arguments()
-    if options.kernel == "debug":
-        kernel = debug_kernel()
+    if options.kernel in OWN_KERNELS:
+        kernel = own_kernel(options.kernel)
     elif options.kernel in ARM64_KERNELS:
         kernel = arm64_kernel(options.kernel)
     else:
         kernel = debian_kernel(KERNELS[options.kernel])
     os.makedirs(os.path.join(BUILD, "vm"), exist_ok=True)
-    modules = build(kernel, options.stock)
+    modules = build(kernel, options.stock or options.kernel == "intree")
     if options.icount:
         accel = "icount"
     else:
