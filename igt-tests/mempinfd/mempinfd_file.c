@@ -1,0 +1,110 @@
+// SPDX-License-Identifier: MIT
+/*
+ * Mappings of files on disks: what the filesystem writes back must not be written
+ * behind its back, and DAX storage must not be held for long.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#include "igt.h"
+#include "mempinfd.h"
+#include "mount_helper.h"
+
+#define FILE_PAGES	64
+
+static void undo(void)
+{
+	unmount_dir();
+	igt_system_quiet("modprobe -r brd");
+}
+
+static int file_on_ext4(const char *device, const char *options)
+{
+	char command[64];
+	int fd;
+
+	undo();
+	igt_system_quiet("modprobe brd rd_nr=1 rd_size=32768");
+	igt_require_f(!access(device, F_OK), "no %s\n", device);
+	snprintf(command, sizeof(command), "mkfs.ext4 -q -F -b 4096 %s 32M",
+		 device);
+	igt_require_f(!igt_system_quiet(command), "failed: %s\n", command);
+	mount_dir(device, "ext4", options);
+	fd = create_file(MOUNT_DIR "/file", 0);
+	igt_assert_eq(posix_fallocate(fd, 0, pages(FILE_PAGES)), 0);
+	return fd;
+}
+
+static void check_shared(int fd, int file, int error)
+{
+	char *mem = map_fd(file, pages(FILE_PAGES));
+
+	igt_assert_eq(__pin(fd, mem, pages(FILE_PAGES)), -error);
+	memset(mem, 1, pages(FILE_PAGES));
+	igt_assert_eq(__pin(fd, mem, pages(FILE_PAGES)), -error);
+	unmap(mem, pages(FILE_PAGES));
+}
+
+/* Its pages are the program's own as soon as they are written to. */
+static void check_private(int fd, int file)
+{
+	int64_t pins = pins_held();
+	char *mem = mmap(NULL, pages(FILE_PAGES), PROT_READ | PROT_WRITE,
+			 MAP_PRIVATE, file, 0);
+
+	igt_assert(mem != MAP_FAILED);
+	pin(fd, mem, pages(FILE_PAGES));
+	igt_assert_eq_s64(pins_held() - pins, FILE_PAGES);
+	fill(mem, 0, FILE_PAGES, 1);
+	unpin(fd, mem, pages(FILE_PAGES));
+	unmap(mem, pages(FILE_PAGES));
+}
+
+static void test_file_shared(void)
+{
+	int fd = open_mempinfd(), file = file_on_ext4("/dev/ram0", "");
+
+	check_shared(fd, file, EFAULT);
+	close(file);
+	close(fd);
+	undo();
+}
+
+static void test_file_private(void)
+{
+	int fd = open_mempinfd(), file = file_on_ext4("/dev/ram0", "");
+
+	check_private(fd, file);
+	close(file);
+	close(fd);
+	undo();
+}
+
+static void test_fsdax(void)
+{
+	int fd, file;
+
+	igt_system_quiet("modprobe -a nd_e820 nd_pmem");
+	igt_require_f(!access("/dev/pmem0", F_OK),
+		      "no /dev/pmem0: boot with memmap=256M!1G\n");
+	fd = open_mempinfd();
+	file = file_on_ext4("/dev/pmem0", "dax");
+	check_shared(fd, file, EOPNOTSUPP);
+	close(file);
+	close(fd);
+	undo();
+}
+
+void mempinfd_file_subtests(void)
+{
+	igt_subtest("file-shared")
+		mempinfd_test(test_file_shared);
+	igt_subtest("file-private")
+		mempinfd_test(test_file_private);
+	igt_subtest("fsdax")
+		mempinfd_test(test_fsdax);
+	igt_fixture()
+		undo();
+}

@@ -1,0 +1,212 @@
+// SPDX-License-Identifier: MIT
+/*
+ * pin_user_pages_fast_only() against what changes the page tables meanwhile: a page
+ * that it has pinned stays the process's page, and no pin is left behind.
+ */
+#include <errno.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+
+#include "igt.h"
+#include "pin_test.h"
+#include "swap_helper.h"
+
+#ifndef MADV_PAGEOUT
+#define MADV_PAGEOUT	21
+#endif
+
+#define NPAGES	HUGE_PAGES
+#define LOOPS	3000
+#define KSM	"/sys/kernel/mm/ksm/"
+
+static char *mem;
+static atomic_bool stop;
+
+/* These leave the contents as they are. */
+
+static void share(void)
+{
+	int status;
+	pid_t child = fork();
+
+	igt_assert_lte(0, child);
+	if (!child)
+		_exit(0);
+	igt_assert_eq(waitpid(child, &status, 0), child);
+}
+
+static void page_out(void)
+{
+	igt_assert_eq(madvise(mem, pages(NPAGES), MADV_PAGEOUT), 0);
+}
+
+static void merge(void)
+{
+	igt_assert_eq(madvise(mem, pages(NPAGES), MADV_MERGEABLE), 0);
+	usleep(1000);
+}
+
+/* And these do not, or not for all who access it. */
+
+static void discard(void)
+{
+	igt_assert_eq(madvise(mem, pages(NPAGES), MADV_DONTNEED), 0);
+	memset(mem, 1, pages(NPAGES));
+}
+
+static void map_anew(void)
+{
+	igt_assert_eq(munmap(mem, pages(NPAGES)), 0);
+	igt_assert(mmap(mem, pages(NPAGES), PROT_READ | PROT_WRITE, MAP_PRIVATE |
+			MAP_ANONYMOUS | MAP_FIXED, -1, 0) == mem);
+	memset(mem, 1, pages(NPAGES));
+}
+
+static void protect(void)
+{
+	igt_assert_eq(mprotect(mem, pages(NPAGES), PROT_NONE), 0);
+	igt_assert_eq(mprotect(mem, pages(NPAGES), PROT_READ), 0);
+	igt_assert_eq(mprotect(mem, pages(NPAGES), PROT_READ | PROT_WRITE), 0);
+}
+
+static void *adversary_thread(void *arg)
+{
+	void (*const *adversary)(void) = arg;
+
+	while (!stop)
+		(*adversary)();
+	return NULL;
+}
+
+/* What the process writes, the device sees, and the other way round. */
+static void check_same(int dev, size_t first, size_t nr, bool write, int i)
+{
+	const size_t at[] = { 0, nr / 2, nr - 1 };
+
+	for (size_t k = 0; k < ARRAY_SIZE(at); k++) {
+		atomic_ullong *word = (atomic_ullong *)
+				      (mem + pages(first + at[k]));
+
+		*word = i;
+		igt_assert_eq_u64(device_read(dev, at[k]), i);
+		if (write) {
+			device_write(dev, at[k], i + 1);
+			igt_assert_eq_u64(*word, i + 1);
+		}
+		/* All the same again, so that they can be merged. */
+		*word = 1;
+	}
+}
+
+static void check_race(void (*adversary)(void), bool contents)
+{
+	int dev = open_device(), pinned = 0;
+	pthread_t thread;
+
+	memset(mem, 1, pages(NPAGES));
+	stop = false;
+	igt_assert_eq(pthread_create(&thread, NULL, adversary_thread,
+				     &adversary), 0);
+	/* At a bad moment for each of them, nothing is there to be pinned. */
+	for (int i = 2; i < LOOPS || !pinned; i++) {
+		size_t count = 1 + i % 70, first = i * 7 % (NPAGES - count);
+		unsigned int flags = i % 2 ? PIN_TEST_WRITE : 0;
+		int64_t nr;
+
+		for (size_t k = 0; contents && k < count; k++)
+			*(volatile char *)(mem + pages(first + k)) = 1;
+		nr = __pin(dev, PIN_TEST_FAST_ONLY, flags, mem + pages(first),
+			   count);
+		igt_assert(nr >= 0 && nr <= (int64_t)count);
+		if (!nr)
+			continue;
+		if (contents)
+			check_same(dev, first, nr, flags, i);
+		igt_assert_eq(ioctl(dev, PIN_TEST_UNPIN, PIN_TEST_DIRTY), 0);
+		pinned++;
+	}
+	stop = true;
+	igt_assert_eq(pthread_join(thread, NULL), 0);
+	igt_info("%d pins taken\n", pinned);
+	close(dev);
+	unmap(mem, pages(NPAGES));
+}
+
+static void test_fork(void)
+{
+	mem = anon_small(pages(NPAGES));
+	check_race(share, true);
+}
+
+static void test_fork_thp(void)
+{
+	mem = anon_thp(HUGE);
+	check_race(share, true);
+}
+
+static void test_swap(void)
+{
+	swap_on(MIB(64));
+	mem = anon_small(pages(NPAGES));
+	check_race(page_out, true);
+	swap_off();
+}
+
+static void test_swap_thp(void)
+{
+	swap_on(MIB(64));
+	mem = anon_thp(HUGE);
+	check_race(page_out, true);
+	swap_off();
+}
+
+static void test_ksm(void)
+{
+	set(KSM "pages_to_scan", "10000");
+	set(KSM "sleep_millisecs", "0");
+	set(KSM "run", "1");
+	mem = anon_small(pages(NPAGES));
+	check_race(merge, true);
+}
+
+static void test_discard(void)
+{
+	mem = anon_small(pages(NPAGES));
+	check_race(discard, false);
+}
+
+static void test_munmap(void)
+{
+	mem = anon_small(pages(NPAGES));
+	check_race(map_anew, false);
+}
+
+static void test_protect(void)
+{
+	mem = anon_small(pages(NPAGES));
+	check_race(protect, false);
+}
+
+void pin_race_subtests(void)
+{
+	igt_subtest("race-fork")
+		pin_test(test_fork);
+	igt_subtest("race-fork-thp")
+		pin_test(test_fork_thp);
+	igt_subtest("race-swap")
+		pin_test(test_swap);
+	igt_subtest("race-swap-thp")
+		pin_test(test_swap_thp);
+	igt_subtest("race-ksm")
+		pin_test(test_ksm);
+	igt_subtest("race-discard")
+		pin_test(test_discard);
+	igt_subtest("race-munmap")
+		pin_test(test_munmap);
+	igt_subtest("race-mprotect")
+		pin_test(test_protect);
+}
