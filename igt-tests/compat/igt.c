@@ -26,7 +26,8 @@ jmp_buf igt_subtest_jmpbuf;
 
 static const char *subtest;		/* the one that runs, or none */
 static const char *patterns;		/* of those to run, or all */
-static bool only_list, in_fixture;
+static bool only_list, only_describe, in_fixture;
+static char description[1024];		/* of the next subtest */
 static unsigned int chosen, succeeded, failed;
 static int henceforth;			/* how all others end, once a fixture has failed */
 static struct timespec begun;
@@ -84,6 +85,7 @@ int igt_subtest_init_parse_opts(int *argc, char **argv, const char *short_opts,
 {
 	static const struct option options[] = {
 		{ "list-subtests", no_argument, NULL, 'l' },
+		{ "describe", no_argument, NULL, 'd' },
 		{ "run-subtest", required_argument, NULL, 'r' },
 		{ "help", no_argument, NULL, 'h' },
 		{ },
@@ -97,11 +99,16 @@ int igt_subtest_init_parse_opts(int *argc, char **argv, const char *short_opts,
 		case 'l':
 			only_list = true;
 			break;
+		case 'd':
+			only_list = true;
+			only_describe = true;
+			break;
 		case 'r':
 			patterns = optarg;
 			break;
 		default:
-			printf("Usage: %s [--list-subtests | --run-subtest PATTERN,...]\n",
+			printf("Usage: %s [--list-subtests | --describe | "
+			       "--run-subtest PATTERN,...]\n",
 			       argv[0]);
 			exit(option == 'h' ? 0 : EXIT_INVALID);
 		}
@@ -181,11 +188,14 @@ static IGT_NORETURN void end_block(int result)
 
 bool __igt_run_subtest(const char *name, const char *file, const int line)
 {
-	(void)file, (void)line;
-	if (only_list) {
+	if (only_describe)
+		printf("SUB %s %s:%d:\n  %s\n\n", name, file, line,
+		       *description ? description : "NO DOCUMENTATION!");
+	else if (only_list)
 		puts(name);
+	*description = '\0';
+	if (only_list)
 		return false;
-	}
 	if (patterns && !is_chosen(name))
 		return false;
 	chosen++;
@@ -198,6 +208,15 @@ bool __igt_run_subtest(const char *name, const char *file, const int line)
 	free((char *)subtest);
 	subtest = strdup(name);
 	return true;
+}
+
+void igt_describe_f(const char *fmt, ...)
+{
+	va_list args;
+
+	va_start(args, fmt);
+	vsnprintf(description, sizeof(description), fmt, args);
+	va_end(args);
 }
 
 void igt_success(void)

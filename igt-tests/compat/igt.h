@@ -84,6 +84,12 @@ IGT_NORETURN void igt_exit(void);
 
 #define igt_subtest_f(...)	IGT_SUBTEST_F(IGT_UNIQUE(name), __VA_ARGS__)
 
+/* What the next subtest does, for --describe */
+IGT_PRINTF(1, 2)
+void igt_describe_f(const char *fmt, ...);
+
+#define igt_describe(text)	igt_describe_f("%s", text)
+
 /* Results */
 
 IGT_NORETURN IGT_PRINTF(5, 6)

@@ -277,19 +277,31 @@ static void test_close(int dev)
 void fail_nth_create_subtests(int dev)
 {
 	for (current = contents; current < contents + ARRAY_SIZE(contents); current++) {
+		igt_describe_f("UDMABUF_CREATE of a memfd of %s", current->name);
 		igt_subtest_f("create-%s", current->name)
 			udmabuf_test(test_create, dev);
+		igt_describe_f("UDMABUF_CREATE_LIST of slices of a memfd of %s and of another one",
+			       current->name);
 		igt_subtest_f("create-list-%s", current->name)
 			udmabuf_test(test_list, dev);
+		igt_describe_f("UDMABUF_CREATE_EXT of a memfd of %s that is sealed against "
+			       "writing", current->name);
 		igt_subtest_f("create-readonly-%s", current->name)
 			udmabuf_test(test_readonly, dev);
+		igt_describe_f("UDMABUF_CREATE_EXT of a memfd of %s that is not sealed",
+			       current->name);
 		igt_subtest_f("create-unsealed-%s", current->name)
 			udmabuf_test(test_unsealed, dev);
+		igt_describe_f("The last close of a dma-buf of %s releases all of it",
+			       current->name);
 		igt_subtest_f("close-%s", current->name)
 			udmabuf_test(test_close, dev);
 	}
+	igt_describe("UDMABUF_CREATE by a user who had nothing pinned. What is allocated for "
+		     "that, is so without the lock that it shares with others");
 	igt_subtest("create-first")
 		udmabuf_test(test_first, dev);
+	igt_describe("UDMABUF_GET_INFO needs no memory");
 	igt_subtest("get-info")
 		udmabuf_test(test_info, dev);
 }

@@ -175,16 +175,24 @@ static void test_open(void)
 
 void fail_nth_mempinfd_subtests(void)
 {
+	igt_describe("Opening /dev/mempinfd");
 	igt_subtest("mempinfd-open")
 		mempinfd_test(test_open);
 	for (current = contents; current < contents + ARRAY_SIZE(contents); current++) {
+		igt_describe_f("MEMPINFD_PIN of a mapping of a memfd of %s", current->name);
 		igt_subtest_f("mempinfd-pin-%s", current->name)
 			mempinfd_test(test_pin_file);
-		if (current->backing != HUGE_2M)
+		if (current->backing != HUGE_2M) {
+			igt_describe_f("MEMPINFD_PIN of the program's own memory, of %s",
+				       current->name);
 			igt_subtest_f("mempinfd-pin-anon-%s", current->name)
 				mempinfd_test(test_pin_anon);
+		}
+		igt_describe_f("MEMPINFD_UNPIN of a mapping of a memfd of %s releases all of it",
+			       current->name);
 		igt_subtest_f("mempinfd-unpin-%s", current->name)
 			mempinfd_test(test_unpin);
+		igt_describe("So does closing the descriptor");
 		igt_subtest_f("mempinfd-close-%s", current->name)
 			mempinfd_test(test_close);
 	}

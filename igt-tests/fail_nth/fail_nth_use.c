@@ -151,10 +151,16 @@ static void test_mmap(int dev)
 void fail_nth_use_subtests(int dev)
 {
 	for (current = both; current < both + ARRAY_SIZE(both); current++) {
+		igt_describe_f("A device attaches to a dma-buf of %s and maps it",
+			       (*current)->name);
 		igt_subtest_f("import-%s", (*current)->name)
 			udmabuf_test(test_import, dev);
+		igt_describe_f("DMA_BUF_IOCTL_SYNC of a dma-buf of %s, to which a device is "
+			       "attached", (*current)->name);
 		igt_subtest_f("sync-%s", (*current)->name)
 			udmabuf_test(test_sync, dev);
+		igt_describe_f("mmap() of a dma-buf of %s, and an access to each page",
+			       (*current)->name);
 		igt_subtest_f("mmap-%s", (*current)->name)
 			udmabuf_test(test_mmap, dev);
 	}

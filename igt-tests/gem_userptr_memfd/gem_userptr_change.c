@@ -194,24 +194,34 @@ static void test_foreign(int i915)
 
 void gem_userptr_change_subtests(int i915)
 {
+	igt_describe("The mapping is gone, and then back");
 	igt_subtest("munmap")
 		userptr_test(test_munmap, i915);
+	igt_describe("Another memfd is mapped in its place");
 	igt_subtest("replace")
 		userptr_test(test_replace, i915);
+	igt_describe("The mapping is moved away");
 	igt_subtest("mremap")
 		userptr_test(test_mremap, i915);
+	igt_describe("The mapping becomes read-only, and then writable again");
 	igt_subtest("mprotect")
 		userptr_test(test_mprotect, i915);
+	igt_describe("The same where the process has never touched the memory");
 	igt_subtest("mprotect-untouched")
 		userptr_test(test_mprotect_untouched, i915);
+	igt_describe("The memfd becomes shorter, and then as long as before");
 	igt_subtest("truncate")
 		userptr_test(test_truncate, i915);
+	igt_describe("A hole is punched into the memfd");
 	igt_subtest("punch-hole")
 		userptr_test(test_punch, i915);
+	igt_describe("Holes are punched while the GPU is given work");
 	igt_subtest("punch-hole-race")
 		userptr_test(test_punch_race, i915);
+	igt_describe("Parent and child write to their memory, and the GPU to the parent's");
 	igt_subtest("fork")
 		userptr_test(test_fork, i915);
+	igt_describe("Another process cannot use the object");
 	igt_subtest("foreign")
 		userptr_test(test_foreign, i915);
 }

@@ -208,28 +208,41 @@ static void test_limit(int i915)
 
 void gem_userptr_export_subtests(int i915)
 {
+	igt_describe("Export is refused with EINVAL for anonymous memory");
 	igt_subtest("export-refused-anon")
 		userptr_test(test_refused_anon, i915);
+	igt_describe("Export is refused with EINVAL for a memfd without F_SEAL_SHRINK");
 	igt_subtest("export-refused-unsealed")
 		userptr_test(test_refused_unsealed, i915);
+	igt_describe("Export is refused with EINVAL for a memfd that is sealed against writing, "
+		     "too");
 	igt_subtest("export-refused-sealed")
 		userptr_test(test_refused_sealed, i915);
+	igt_describe("Export is refused with EINVAL for a private mapping of a memfd");
 	igt_subtest("export-refused-private")
 		userptr_test(test_refused_private, i915);
+	igt_describe("Export is refused with EINVAL for half a memfd and half anonymous memory");
 	igt_subtest("export-refused-mixed")
 		userptr_test(test_refused_mixed, i915);
+	igt_describe("The dma-buf has the contents when object, mapping and memfd are gone");
 	igt_subtest("export-outlives")
 		userptr_test(test_outlives, i915);
+	igt_describe("The same from the middle of a 2 MiB hugetlb page on");
 	igt_subtest("export-hugetlb-middle")
 		userptr_test(test_hugetlb_middle, i915);
+	igt_describe("Another process maps the dma-buf");
 	igt_subtest("export-process")
 		userptr_test(test_process, i915);
+	igt_describe("vgem imports the dma-buf, and is the only one to keep it");
 	igt_subtest("export-second-device")
 		userptr_test(test_second_device, i915);
+	igt_describe("The GPU writes to an import of the dma-buf, and the process reads it");
 	igt_subtest("export-import")
 		userptr_test(test_import, i915);
+	igt_describe("The object follows its mapping after the export, the dma-buf does not");
 	igt_subtest("export-object-stays")
 		userptr_test(test_object_stays, i915);
+	igt_describe("ENOMEM for more than user_limit_mb");
 	igt_subtest("export-limit")
 		userptr_test(test_limit, i915);
 }

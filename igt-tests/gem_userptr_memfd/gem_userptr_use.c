@@ -156,26 +156,45 @@ static void test_fast_only_fails(int i915)
 
 void gem_userptr_use_subtests(int i915)
 {
+	igt_describe("The process reads what the GPU wrote, and in no page beside it, with small "
+		     "anonymous pages");
 	igt_subtest("write-anon")
 		userptr_test(test_anon, i915);
+	igt_describe("The process reads what the GPU wrote, and in no page beside it, with "
+		     "transparent huge anonymous pages, from the middle of one on");
 	igt_subtest("write-anon-thp")
 		userptr_test(test_anon_thp, i915);
+	igt_describe("The process reads what the GPU wrote, and in no page beside it, with a "
+		     "memfd of small pages");
 	igt_subtest("write-shmem")
 		userptr_test(test_shmem, i915);
+	igt_describe("The process reads what the GPU wrote, and in no page beside it, with a "
+		     "memfd of transparent huge pages, from the middle of one on");
 	igt_subtest("write-thp-middle")
 		userptr_test(test_thp, i915);
+	igt_describe("The process reads what the GPU wrote, and in no page beside it, with a "
+		     "memfd of 2 MiB hugetlb pages");
 	igt_subtest("write-hugetlb")
 		userptr_test(test_hugetlb, i915);
+	igt_describe("The process reads what the GPU wrote, and in no page beside it, with a "
+		     "memfd of 2 MiB hugetlb pages, from the middle of one on");
 	igt_subtest("write-hugetlb-middle")
 		userptr_test(test_hugetlb_middle, i915);
+	igt_describe("The process reads what the GPU wrote, and in no page beside it, with a "
+		     "private mapping of a memfd, which itself stays as it was");
 	igt_subtest("write-private")
 		userptr_test(test_private, i915);
+	igt_describe("The process reads what the GPU wrote, and in no page beside it, with half a "
+		     "memfd and half anonymous memory");
 	igt_subtest("write-mixed")
 		userptr_test(test_mixed, i915);
+	igt_describe("What the process may not write to, the GPU may not");
 	igt_subtest("readonly-mapping")
 		userptr_test(test_readonly_mapping, i915);
+	igt_describe("The GPU cannot write to an object that is made read-only");
 	igt_subtest("readonly-object")
 		userptr_test(test_readonly_object, i915);
+	igt_describe("Calls of pin_user_pages_fast_only() fail now and then, and nobody notices");
 	igt_subtest("fast-only-fails")
 		userptr_test(test_fast_only_fails, i915);
 }

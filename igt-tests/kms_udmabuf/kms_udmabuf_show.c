@@ -150,17 +150,27 @@ void kms_udmabuf_show_subtests(int dev, int vkms)
 	 * Before anything is written: when vkms lets go of what it has written to, it
 	 * stops to make checksums, too.
 	 */
+	igt_describe("The checksum is that of the same picture in the display's own memory, and "
+		     "follows what is written to the memfd without a new import or commit");
 	igt_subtest("show-crc")
 		kms_test(test_crc, dev, vkms);
-	for (place = places; place < places + ARRAY_SIZE(places); place++)
+	for (place = places; place < places + ARRAY_SIZE(places); place++) {
+		igt_describe_f("What is shown is what was written to the memfd, pixel by pixel, "
+			       "with %s", place->name);
 		igt_subtest_f("show-%s", place->name)
 			kms_test(test_show, dev, vkms);
+	}
+	igt_describe("Two dma-bufs of one memfd, shown in turn");
 	igt_subtest("show-flip")
 		kms_test(test_flip, dev, vkms);
+	igt_describe("A dma-buf that is smaller than the picture is refused");
 	igt_subtest("show-too-small")
 		kms_test(test_too_small, dev, vkms);
+	igt_describe("The picture stays when memfd, dma-buf and handle are closed; its pages stay "
+		     "pinned as long as the framebuffer is there, and not longer");
 	igt_subtest("show-outlives")
 		kms_test(test_outlives, dev, vkms);
+	igt_describe("Nothing stays pinned when a process dies whose frame is on the screen");
 	igt_subtest("show-killed")
 		kms_test(test_killed, dev, vkms);
 }

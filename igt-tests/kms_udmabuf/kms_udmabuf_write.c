@@ -110,13 +110,20 @@ static void test_readonly(int dev, int vkms)
 
 void kms_udmabuf_write_subtests(int dev, int vkms)
 {
-	for (place = places; place < places + ARRAY_SIZE(places); place++)
+	for (place = places; place < places + ARRAY_SIZE(places); place++) {
+		igt_describe_f("What the display writes is in the memfd, and in no page beside "
+			       "it, with %s", place->name);
 		igt_subtest_f("write-%s", place->name)
 			kms_test(test_write, dev, vkms);
+	}
+	igt_describe("Shown from one udmabuf and written to another");
 	igt_subtest("write-copy")
 		kms_test(test_copy, dev, vkms);
+	igt_describe("What was written to holes of the memfd survives the end of the dma-buf and "
+		     "drop_caches");
 	igt_subtest("write-survives-reclaim")
 		kms_test(test_survives, dev, vkms);
+	igt_describe("A read-only dma-buf is neither shown nor written to");
 	igt_subtest("write-readonly")
 		kms_test(test_readonly, dev, vkms);
 }

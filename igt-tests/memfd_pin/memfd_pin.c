@@ -15,17 +15,17 @@
  *              and checks where the pages are, what is in them, and what is
  *              left behind
  *
- * SUBTEST: holes-threads-%s
- * Description: Two threads pin the same holes and get the same %arg[1]
- *
- * SUBTEST: holes-processes-%s
- * Description: So do two processes, with %arg[1]
+ * SUBTEST: holes-%s
+ * Description: Two that pin the same holes get the same pages: %arg[1]
  *
  * arg[1]:
  *
- * @shmem:		small pages
- * @thp:		transparent huge pages
- * @hugetlb:		2 MiB hugetlb pages
+ * @threads-shmem:	threads, small pages
+ * @threads-thp:	threads, transparent huge pages
+ * @threads-hugetlb:	threads, 2 MiB hugetlb pages
+ * @processes-shmem:	processes, small pages
+ * @processes-thp:	processes, transparent huge pages
+ * @processes-hugetlb:	processes, 2 MiB hugetlb pages
  */
 
 /**

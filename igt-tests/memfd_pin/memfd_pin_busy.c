@@ -264,19 +264,32 @@ static void test_locked_kill(int dev)
 void memfd_pin_busy_subtests(int dev)
 {
 	for (current = locked; current < locked + ARRAY_SIZE(locked); current++) {
+		igt_describe_f("A folio that is locked may be on its way out of its file: a pin "
+			       "waits for it, with %s", current->name);
 		igt_subtest_f("busy-locked-%s", current->name)
 			udmabuf_test(test_locked, dev);
+		igt_describe_f("Who waits for it can be killed, and leaves nothing pinned: %s",
+			       current->name);
 		igt_subtest_f("busy-locked-kill-%s", current->name)
 			udmabuf_test(test_locked_kill, dev);
 	}
+	igt_describe("A page in ZONE_MOVABLE that a pipe holds: ENOMEM until it lets go, and "
+		     "nothing pinned, with small pages");
 	igt_subtest("busy-pipe-shmem")
 		udmabuf_test(test_pipe_shmem, dev);
+	igt_describe("A page in ZONE_MOVABLE that a pipe holds: ENOMEM until it lets go, and "
+		     "nothing pinned, with transparent huge pages");
 	igt_subtest("busy-pipe-thp")
 		udmabuf_test(test_pipe_thp, dev);
+	igt_describe("A page in ZONE_MOVABLE that a pipe holds: ENOMEM until it lets go, and "
+		     "nothing pinned, with 2 MiB hugetlb pages");
 	igt_subtest("busy-pipe-hugetlb")
 		udmabuf_test(test_pipe_hugetlb, dev);
+	igt_describe("The same with direct I/O that does not come to its end, and small pages");
 	igt_subtest("busy-direct-io-shmem")
 		udmabuf_test(test_direct_io_shmem, dev);
+	igt_describe("The same with direct I/O that does not come to its end, and 2 MiB hugetlb "
+		     "pages");
 	igt_subtest("busy-direct-io-hugetlb")
 		udmabuf_test(test_direct_io_hugetlb, dev);
 }

@@ -205,10 +205,16 @@ static void test_agree(int dev)
 
 void memfd_pin_cma_subtests(int dev)
 {
+	igt_describe("Pages are moved out of a CMA area with their contents, and others stay: "
+		     "small pages");
 	igt_subtest("cma-shmem")
 		udmabuf_test(test_shmem, dev);
+	igt_describe("Pages are moved out of a CMA area with their contents, and others stay: "
+		     "transparent huge pages");
 	igt_subtest("cma-thp")
 		udmabuf_test(test_thp, dev);
+	igt_describe("Where there is CMA, a page is pinned at once if the kernel's "
+		     "memfd_pin_folios() leaves it where it is, and only then");
 	igt_subtest("cma-agree")
 		udmabuf_test(test_agree, dev);
 }

@@ -195,18 +195,27 @@ static void test_after_hugetlb(int dev)
 
 void memfd_pin_failure_subtests(int dev)
 {
+	igt_describe("EIO for a range with failed memory, and nothing pinned: small pages");
 	igt_subtest("failed-before-shmem")
 		udmabuf_test(test_before_shmem, dev);
+	igt_describe("EIO for a range with failed memory, and nothing pinned: transparent huge "
+		     "pages");
 	igt_subtest("failed-before-thp")
 		udmabuf_test(test_before_thp, dev);
+	igt_describe("EIO for a range with failed memory, and nothing pinned: 2 MiB "
+		     "hugetlb pages");
 	igt_subtest("failed-before-hugetlb")
 		udmabuf_test(test_before_hugetlb, dev);
+	igt_describe("The same in ZONE_MOVABLE, out of which it cannot be moved any more");
 	igt_subtest("failed-before-hugetlb-movable")
 		udmabuf_test(test_before_hugetlb_movable, dev);
+	igt_describe("Pins on memory that fails stay, and are released: small pages");
 	igt_subtest("failed-after-shmem")
 		udmabuf_test(test_after_shmem, dev);
+	igt_describe("Pins on memory that fails stay, and are released: transparent huge pages");
 	igt_subtest("failed-after-thp")
 		udmabuf_test(test_after_thp, dev);
+	igt_describe("Pins on memory that fails stay, and are released: 2 MiB hugetlb pages");
 	igt_subtest("failed-after-hugetlb")
 		udmabuf_test(test_after_hugetlb, dev);
 }

@@ -219,9 +219,14 @@ static void test_fallocate_race(int dev)
 
 void memfd_pin_holes_subtests(int dev)
 {
-	for (current = pairs; current < pairs + ARRAY_SIZE(pairs); current++)
+	for (current = pairs; current < pairs + ARRAY_SIZE(pairs); current++) {
+		igt_describe_f("Two that pin the same holes get the same pages: %s",
+			       current->name);
 		igt_subtest_f("holes-%s", current->name)
 			udmabuf_test(test_meetings, dev);
+	}
+	igt_describe("No page is pinned that is still to be zeroed, while fallocate() makes such "
+		     "pages");
 	igt_subtest("fallocate-race")
 		udmabuf_test(test_fallocate_race, dev);
 }

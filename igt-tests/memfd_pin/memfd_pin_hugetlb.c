@@ -223,18 +223,25 @@ static void test_mounted(int dev)
 
 void memfd_pin_hugetlb_subtests(int dev)
 {
+	igt_describe("ENOMEM without a free huge page, and no count changes");
 	igt_subtest("hugetlb-none-free")
 		udmabuf_test(test_none_free, dev);
+	igt_describe("ENOMEM with too few of them; what was got is the file's");
 	igt_subtest("hugetlb-too-few-free")
 		udmabuf_test(test_too_few_free, dev);
+	igt_describe("A pin uses what another process has reserved for the same file");
 	igt_subtest("hugetlb-reserved-same-file")
 		udmabuf_test(test_reserved_same_file, dev);
+	igt_describe("And nothing of what is reserved for another file");
 	igt_subtest("hugetlb-reserved-mixed")
 		udmabuf_test(test_reserved_mixed, dev);
+	igt_describe("Surplus pages come for a pin and go with it");
 	igt_subtest("hugetlb-overcommit")
 		udmabuf_test(test_overcommit, dev);
+	igt_describe("Pinned pages that were punched out go to the pool with the pin");
 	igt_subtest("hugetlb-punched")
 		udmabuf_test(test_punched, dev);
+	igt_describe("A file on a mounted hugetlbfs is refused; its subpool stays as it is");
 	igt_subtest("hugetlb-mounted")
 		udmabuf_test(test_mounted, dev);
 }

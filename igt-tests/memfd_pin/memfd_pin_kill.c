@@ -266,18 +266,30 @@ static void test_time_hugetlb(int dev)
 
 void memfd_pin_kill_subtests(int dev)
 {
+	igt_describe("SIGKILL at several points leaves nothing pinned, with small pages; and most "
+		     "of them were never pinned");
 	igt_subtest("kill-shmem")
 		udmabuf_test(test_kill_shmem, dev);
+	igt_describe("SIGKILL at several points leaves nothing pinned, with 2 MiB hugetlb pages");
 	igt_subtest("kill-hugetlb")
 		udmabuf_test(test_kill_hugetlb, dev);
+	igt_describe("SIGKILL at several points leaves nothing pinned, with small pages that have "
+		     "to be moved");
 	igt_subtest("kill-movable")
 		udmabuf_test(test_kill_movable, dev);
+	igt_describe("exit() of a process of which one thread pins");
 	igt_subtest("exit-while-pinning")
 		udmabuf_test(test_exit, dev);
+	igt_describe("Prints how long a process that pins 4 GiB lives on after SIGKILL, with 64 "
+		     "MiB of small pages many times over");
 	igt_subtest("kill-time-small")
 		udmabuf_test(test_time_small, dev);
+	igt_describe("Prints how long a process that pins 4 GiB lives on after SIGKILL, with 4 "
+		     "GiB of small pages");
 	igt_subtest("kill-time-distinct")
 		udmabuf_test(test_time_distinct, dev);
+	igt_describe("Prints how long a process that pins 4 GiB lives on after SIGKILL, with 64 "
+		     "MiB of 2 MiB hugetlb pages many times over");
 	igt_subtest("kill-time-hugetlb")
 		udmabuf_test(test_time_hugetlb, dev);
 }

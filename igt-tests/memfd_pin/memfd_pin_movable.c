@@ -410,32 +410,53 @@ static void test_remap_race(int dev)
 
 void memfd_pin_movable_subtests(int dev)
 {
+	igt_describe("Pages are moved out of ZONE_MOVABLE with their contents: small pages");
 	igt_subtest("movable-shmem")
 		udmabuf_test(test_shmem, dev);
+	igt_describe("Pages are moved out of ZONE_MOVABLE with their contents: transparent huge "
+		     "pages");
 	igt_subtest("movable-thp")
 		udmabuf_test(test_thp, dev);
+	igt_describe("Pages are moved out of ZONE_MOVABLE with their contents: those, from the "
+		     "middle of one to the middle of another");
 	igt_subtest("movable-thp-middle")
 		udmabuf_test(test_thp_middle, dev);
+	igt_describe("Pages are moved out of ZONE_MOVABLE with their contents: 2 MiB hugetlb "
+		     "pages");
 	igt_subtest("movable-hugetlb")
 		udmabuf_test(test_hugetlb, dev);
+	igt_describe("Pages are moved out of ZONE_MOVABLE with their contents: those, from the "
+		     "middle of one to the middle of another");
 	igt_subtest("movable-hugetlb-middle")
 		udmabuf_test(test_hugetlb_middle, dev);
+	igt_describe("Holes are filled elsewhere: with small pages");
 	igt_subtest("movable-holes-shmem")
 		udmabuf_test(test_holes_shmem, dev);
+	igt_describe("Holes are filled elsewhere: with transparent huge pages");
 	igt_subtest("movable-holes-thp")
 		udmabuf_test(test_holes_thp, dev);
+	igt_describe("Holes are filled elsewhere: though all free 2 MiB hugetlb pages are in "
+		     "ZONE_MOVABLE");
 	igt_subtest("movable-holes-hugetlb")
 		udmabuf_test(test_holes_hugetlb, dev);
+	igt_describe("A memory block goes offline whose memfd is pinned: small pages");
 	igt_subtest("movable-offline-shmem")
 		udmabuf_test(test_offline_shmem, dev);
+	igt_describe("A memory block goes offline whose memfd is pinned: transparent huge pages");
 	igt_subtest("movable-offline-thp")
 		udmabuf_test(test_offline_thp, dev);
+	igt_describe("A memory block goes offline whose memfd is pinned: 2 MiB hugetlb pages");
 	igt_subtest("movable-offline-hugetlb")
 		udmabuf_test(test_offline_hugetlb, dev);
+	igt_describe("While a memory block is about to go offline, the type of its page blocks "
+		     "says so");
 	igt_subtest("offline-isolated")
 		udmabuf_test(test_offline_isolated, dev);
+	igt_describe("A memory block in which there are pins does not go offline");
 	igt_subtest("offline-pinned")
 		udmabuf_test(test_offline_pinned, dev);
+	igt_describe("Nothing else is pinned when another thread maps something where the kernel "
+		     "may have mapped the file");
 	igt_subtest("movable-remap-race")
 		udmabuf_test(test_remap_race, dev);
 }

@@ -216,10 +216,14 @@ static void test_cma(int dev)
 
 void memfd_pin_mte_subtests(int dev)
 {
+	igt_describe("On arm64, memory that its owner has given tags keeps them; mappings of the "
+		     "dma-buf have none, and cannot get some");
 	igt_subtest("mte-tags")
 		udmabuf_test(test_tags, dev);
+	igt_describe("Memory that is pinned gets tags");
 	igt_subtest("mte-late")
 		udmabuf_test(test_late, dev);
+	igt_describe("Tags go with what is moved out of a CMA area");
 	igt_subtest("mte-cma")
 		udmabuf_test(test_cma, dev);
 }

@@ -261,16 +261,24 @@ static void test_race_thp(int dev)
 
 void memfd_pin_reclaim_subtests(int dev)
 {
+	igt_describe("Reclaim leaves alone what is pinned, and swaps it out afterwards, with "
+		     "small pages");
 	igt_subtest("reclaim-pinned-shmem")
 		udmabuf_test(test_pinned_shmem, dev);
+	igt_describe("Reclaim leaves alone what is pinned, and swaps it out afterwards, with "
+		     "transparent huge pages");
 	igt_subtest("reclaim-pinned-thp")
 		udmabuf_test(test_pinned_thp, dev);
+	igt_describe("The swap device goes while pages are pinned that came from there");
 	igt_subtest("swapoff")
 		udmabuf_test(test_swapoff, dev);
+	igt_describe("The swap device goes while a pin reads pages from there");
 	igt_subtest("swapoff-race")
 		udmabuf_test(test_swapoff_race, dev);
+	igt_describe("Threads pin what is being swapped out, with small pages");
 	igt_subtest("reclaim-race-shmem")
 		udmabuf_test(test_race_shmem, dev);
+	igt_describe("Threads pin what is being swapped out, with transparent huge pages");
 	igt_subtest("reclaim-race-thp")
 		udmabuf_test(test_race_thp, dev);
 }

@@ -121,9 +121,13 @@ static void test_future_write(int dev)
 
 void memfd_pin_seals_subtests(int dev)
 {
-	for (current = kinds; current < kinds + ARRAY_SIZE(kinds); current++)
+	for (current = kinds; current < kinds + ARRAY_SIZE(kinds); current++) {
+		igt_describe_f("Either F_SEAL_WRITE or a dma-buf, never both, with %s",
+			       current->name);
 		igt_subtest_f("seal-write-race-%s", current->name)
 			udmabuf_test(test_write, dev);
+	}
+	igt_describe("After F_SEAL_FUTURE_WRITE there is no new dma-buf");
 	igt_subtest("seal-future-write-race")
 		udmabuf_test(test_future_write, dev);
 }

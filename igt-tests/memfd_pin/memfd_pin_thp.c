@@ -237,16 +237,24 @@ static void test_split_race(int dev)
 
 void memfd_pin_thp_subtests(int dev)
 {
+	igt_describe("Small pages of which one is pinned are not made a huge one");
 	igt_subtest("thp-collapse-pinned")
 		udmabuf_test(test_collapse_pinned, dev);
+	igt_describe("Pins while small pages are made huge ones");
 	igt_subtest("thp-collapse-race")
 		udmabuf_test(test_collapse_race, dev);
+	igt_describe("A hole in a transparent huge page that is pinned: beside the page that the "
+		     "dma-buf has");
 	igt_subtest("thp-punched-beside")
 		udmabuf_test(test_punched_beside, dev);
+	igt_describe("A hole in a transparent huge page that is pinned: over it");
 	igt_subtest("thp-punched-across")
 		udmabuf_test(test_punched_across, dev);
+	igt_describe("A hole in a transparent huge page that is pinned: from the middle to the "
+		     "end");
 	igt_subtest("thp-punched-tail")
 		udmabuf_test(test_punched_tail, dev);
+	igt_describe("Pins while huge pages are split by holes");
 	igt_subtest("thp-split-race")
 		udmabuf_test(test_split_race, dev);
 }

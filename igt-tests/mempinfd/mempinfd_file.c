@@ -99,10 +99,13 @@ static void test_fsdax(void)
 
 void mempinfd_file_subtests(void)
 {
+	igt_describe("EFAULT for a shared mapping of a file on a disk");
 	igt_subtest("file-shared")
 		mempinfd_test(test_file_shared);
+	igt_describe("A private mapping of it is pinned");
 	igt_subtest("file-private")
 		mempinfd_test(test_file_private);
+	igt_describe("EOPNOTSUPP for a file on DAX storage");
 	igt_subtest("fsdax")
 		mempinfd_test(test_fsdax);
 	igt_fixture()

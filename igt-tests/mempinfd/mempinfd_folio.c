@@ -200,12 +200,18 @@ static void test_stalled(void)
 
 void mempinfd_folio_subtests(void)
 {
+	igt_describe("A pinned page of a transparent huge page costs as much as that, each time, "
+		     "and not more for all of its pages");
 	igt_subtest("folio-thp")
 		mempinfd_test(test_thp);
+	igt_describe("So does one of a huge page of hugetlbfs");
 	igt_subtest("folio-hugetlb")
 		mempinfd_test(test_hugetlb);
+	igt_describe("Pages of different huge pages, side by side, cost as much as all of them, "
+		     "or cannot be pinned");
 	igt_subtest("folio-scattered")
 		mempinfd_test(test_scattered);
+	igt_describe("What a call has pinned is charged while it waits for user space");
 	igt_subtest("folio-stalled")
 		mempinfd_test(test_stalled);
 }

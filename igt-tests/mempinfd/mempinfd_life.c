@@ -398,32 +398,48 @@ static void test_kill_pinning(void)
 
 void mempinfd_life_subtests(void)
 {
+	igt_describe("Pins, and their charge, outlast the mapping and can be released then");
 	igt_subtest("munmap")
 		mempinfd_test(test_munmap);
+	igt_describe("A forking process keeps the pinned pages, its child has copies");
 	igt_subtest("fork")
 		mempinfd_test(test_fork);
+	igt_describe("Parent and child pin the same addresses, and release only their own");
 	igt_subtest("fork-same-range")
 		mempinfd_test(test_fork_same_range);
+	igt_describe("A thread releases what another one has pinned");
 	igt_subtest("thread")
 		mempinfd_test(test_thread);
+	igt_describe("Closing the descriptor releases all ranges");
 	igt_subtest("close")
 		mempinfd_test(test_close);
+	igt_describe("A duplicate keeps them, and is as good");
 	igt_subtest("close-dup")
 		mempinfd_test(test_close_dup);
+	igt_describe("So does a child that inherited the descriptor");
 	igt_subtest("close-fork")
 		mempinfd_test(test_close_fork);
+	igt_describe("So does a process that was sent the descriptor, at the expense of the user "
+		     "who has pinned, even when that process is gone");
 	igt_subtest("close-passed")
 		mempinfd_test(test_close_passed);
+	igt_describe("So does a message, until it is thrown away");
 	igt_subtest("close-in-flight")
 		mempinfd_test(test_close_in_flight);
+	igt_describe("So does a program that was executed with the descriptor");
 	igt_subtest("exec")
 		mempinfd_test(test_exec);
+	igt_describe("Nothing stays pinned when the process ends");
 	igt_subtest("exit")
 		mempinfd_test(test_exit);
+	igt_describe("Pins do when the descriptor is shared, but nothing else of the process, and "
+		     "they do not hinder others");
 	igt_subtest("exit-shared")
 		mempinfd_test(test_exit_shared);
+	igt_describe("Nothing stays pinned when the process is killed");
 	igt_subtest("kill")
 		mempinfd_test(test_kill);
+	igt_describe("Nor when that happens while it is pinning, to a shared descriptor");
 	igt_subtest("kill-pinning")
 		mempinfd_test(test_kill_pinning);
 }

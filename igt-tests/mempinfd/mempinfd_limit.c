@@ -218,18 +218,25 @@ static void test_shown(void)
 
 void mempinfd_limit_subtests(void)
 {
+	igt_describe("ENOMEM for more than user_limit_mb in all, with nothing pinned");
 	igt_subtest("limit")
 		mempinfd_test(test_limit);
+	igt_describe("Too much is refused before any page is touched");
 	igt_subtest("limit-before-work")
 		mempinfd_test(test_limit_before_work);
+	igt_describe("The processes of a user share a limit, users do not");
 	igt_subtest("limit-per-user")
 		mempinfd_test(test_limit_per_user);
+	igt_describe("What root pins is counted, but not limited");
 	igt_subtest("limit-not-for-root")
 		mempinfd_test(test_unlimited);
+	igt_describe("A call that fails costs nothing");
 	igt_subtest("limit-failed-pin")
 		mempinfd_test(test_charge_undone);
+	igt_describe("In strict mode RLIMIT_MEMLOCK counts, and the charge is given back");
 	igt_subtest("limit-strict")
 		mempinfd_test(test_strict);
+	igt_describe("debugfs shows who has pinned how much, in bytes and folios");
 	igt_subtest("limit-shown")
 		mempinfd_test(test_shown);
 }

@@ -197,16 +197,22 @@ static void test_race(void)
 
 void mempinfd_mount_subtests(void)
 {
+	igt_describe("A mount of hugetlbfs with a size stays until its pages are unpinned");
 	igt_subtest("hugetlbfs-size-held")
 		mempinfd_test(test_held);
+	igt_describe("So does one with a reservation that was detached");
 	igt_subtest("hugetlbfs-min-size-detached")
 		mempinfd_test(test_detached);
+	igt_describe("Of several files in a range, each one's mount is held");
 	igt_subtest("hugetlbfs-several")
 		mempinfd_test(test_several);
+	igt_describe("A private mapping holds its mount, too");
 	igt_subtest("hugetlbfs-private")
 		mempinfd_test(test_private);
+	igt_describe("Mounts without limits, and those of failed calls, are not held");
 	igt_subtest("hugetlbfs-not-held")
 		mempinfd_test(test_not_held);
+	igt_describe("Mappings of two mounts that change places meanwhile do not matter");
 	igt_subtest("hugetlbfs-race")
 		mempinfd_test(test_race);
 }

@@ -369,23 +369,36 @@ static void test_movable(void)
 void mempinfd_pin_subtests(void)
 {
 	for (current = kinds; current < kinds + ARRAY_SIZE(kinds); current++) {
+		igt_describe_f("Each page of a range is pinned once, keeps its frame and its "
+			       "contents, and is released, with %s", current->name);
 		igt_subtest_f("pin-%s", current->name)
 			mempinfd_test(test_pin);
+		igt_describe_f("The same where nothing was written before, with %s",
+			       current->name);
 		igt_subtest_f("untouched-%s", current->name)
 			mempinfd_test(test_untouched);
+		igt_describe_f("What is pinned is moved out of ZONE_MOVABLE first, with %s",
+			       current->name);
 		igt_subtest_f("movable-%s", current->name)
 			mempinfd_test(test_movable);
 	}
+	igt_describe("A range stands for all pages that a byte of it lies in");
 	igt_subtest("unaligned")
 		mempinfd_test(test_unaligned);
+	igt_describe("The last page of the address space, and nothing behind it");
 	igt_subtest("highest")
 		mempinfd_test(test_highest);
+	igt_describe("EEXIST for a range that shares a page with a pinned one, but not for its "
+		     "neighbours, nor through another open file");
 	igt_subtest("overlap")
 		mempinfd_test(test_overlap);
+	igt_describe("The ioctls of a 32-bit program");
 	igt_subtest("compat")
 		mempinfd_test(test_compat);
+	igt_describe("What one mapping has pinned is what another one reads and writes");
 	igt_subtest("other-mapping")
 		mempinfd_test(test_other_mapping);
+	igt_describe("F_SEAL_WRITE is refused until the pins are gone");
 	igt_subtest("seal-write")
 		mempinfd_test(test_seal_write);
 }

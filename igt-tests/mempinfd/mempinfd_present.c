@@ -99,7 +99,10 @@ static void test_same_frame(void)
 
 void mempinfd_present_subtests(void)
 {
-	for (kind = kinds; kind < kinds + ARRAY_SIZE(kinds); kind++)
+	for (kind = kinds; kind < kinds + ARRAY_SIZE(kinds); kind++) {
+		igt_describe_f("A page table entry can be away for a moment, but what comes back "
+			       "is the same page, with %s", kind->name);
 		igt_subtest_f("same-frame-%s", kind->name)
 			mempinfd_test(test_same_frame);
+	}
 }

@@ -272,36 +272,52 @@ static void test_permissions(void)
 
 void mempinfd_reject_subtests(void)
 {
+	igt_describe("EINVAL for a range without bytes");
 	igt_subtest("reject-size-zero")
 		mempinfd_test(test_size_zero);
+	igt_describe("EINVAL for a range that wraps around");
 	igt_subtest("reject-wrap")
 		mempinfd_test(test_wrap);
+	igt_describe("EFAULT outside of user space");
 	igt_subtest("reject-kernel-address")
 		mempinfd_test(test_kernel_address);
+	igt_describe("EFAULT where a page of the range is not mapped, wherever it is");
 	igt_subtest("reject-unmapped")
 		mempinfd_test(test_unmapped);
+	igt_describe("EFAULT for private memory that cannot be written");
 	igt_subtest("reject-readonly-private")
 		mempinfd_test(test_readonly_private);
+	igt_describe("EFAULT for shared memory that cannot be written");
 	igt_subtest("reject-readonly-shared")
 		mempinfd_test(test_readonly_shared);
+	igt_describe("EFAULT for PROT_NONE");
 	igt_subtest("reject-no-access")
 		mempinfd_test(test_no_access);
+	igt_describe("EFAULT for a memfd that the caller can only read");
 	igt_subtest("reject-readonly-file")
 		mempinfd_test(test_readonly_file);
+	igt_describe("EFAULT past the end of a mapped memfd");
 	igt_subtest("reject-past-file-end")
 		mempinfd_test(test_past_file_end);
+	igt_describe("EFAULT for a mapped dma-buf");
 	igt_subtest("reject-dmabuf")
 		mempinfd_test(test_dmabuf);
+	igt_describe("EFAULT for /dev/mem");
 	igt_subtest("reject-device-memory")
 		mempinfd_test(test_device_memory);
+	igt_describe("EFAULT for memory of memfd_secret()");
 	igt_subtest("reject-secret")
 		mempinfd_test(test_secret);
+	igt_describe("EFAULT for an argument that cannot be read, as a whole or in part");
 	igt_subtest("reject-user-pointer")
 		mempinfd_test(test_user_pointer);
+	igt_describe("ENOTTY for other ioctls, EINVAL for read() and write()");
 	igt_subtest("reject-unknown-ioctl")
 		mempinfd_test(test_unknown_ioctl);
+	igt_describe("EPERM where RLIMIT_MEMLOCK is 0, but not for root, nor for unpinning");
 	igt_subtest("reject-memlock-zero")
 		mempinfd_test(test_memlock_zero);
+	igt_describe("Ordinary users cannot open the device");
 	igt_subtest("reject-permissions")
 		mempinfd_test(test_permissions);
 }

@@ -325,22 +325,32 @@ static void test_no_leak_processes(void)
 
 void mempinfd_stress_subtests(void)
 {
+	igt_describe("Threads pin and release ranges of their own");
 	igt_subtest("threads")
 		mempinfd_test(test_threads);
+	igt_describe("Threads race for the same range");
 	igt_subtest("threads-same-range")
 		mempinfd_test(test_threads_same);
+	igt_describe("Processes share a descriptor");
 	igt_subtest("processes")
 		mempinfd_test(test_processes);
+	igt_describe("A call that waits for user space to provide a page does not hold up others "
+		     "of the same descriptor");
 	igt_subtest("stalled")
 		mempinfd_test(test_stalled);
+	igt_describe("Signals with a handler do not disturb");
 	igt_subtest("signals")
 		mempinfd_test(test_signals);
+	igt_describe("SIGKILL at any moment leaves nothing pinned");
 	igt_subtest("kill-anytime")
 		mempinfd_test(test_kill_anytime);
+	igt_describe("A page's references do not overflow");
 	igt_subtest("too-many-pins")
 		mempinfd_test(test_too_many_pins);
+	igt_describe("Thousands of descriptors and ranges leave no memory in use");
 	igt_subtest("no-leak")
 		mempinfd_test(test_no_leak);
+	igt_describe("Nor do the address spaces of processes that have pinned");
 	igt_subtest("no-leak-processes")
 		mempinfd_test(test_no_leak_processes);
 }

@@ -211,30 +211,44 @@ static void test_dirty_close(void)
 
 void mempinfd_unpin_subtests(void)
 {
+	igt_describe("EINVAL, with nothing changed, for what was never pinned");
 	igt_subtest("unpin-never")
 		mempinfd_test(test_never);
+	igt_describe("EINVAL, with nothing changed, for what is not pinned any more");
 	igt_subtest("unpin-twice")
 		mempinfd_test(test_twice);
+	igt_describe("EINVAL, with nothing changed, for a part of a range");
 	igt_subtest("unpin-part")
 		mempinfd_test(test_part);
+	igt_describe("EINVAL, with nothing changed, for more than a range");
 	igt_subtest("unpin-more")
 		mempinfd_test(test_more);
+	igt_describe("EINVAL, with nothing changed, for two ranges at once");
 	igt_subtest("unpin-several")
 		mempinfd_test(test_several);
+	igt_describe("A range is found by its pages, whichever bytes are named");
 	igt_subtest("unpin-rounded")
 		mempinfd_test(test_rounded);
+	igt_describe("EINVAL, with nothing changed, for a range of another open file");
 	igt_subtest("unpin-other-file")
 		mempinfd_test(test_other_file);
+	igt_describe("EINVAL, with nothing changed, for a range of the parent process");
 	igt_subtest("unpin-other-process")
 		mempinfd_test(test_other_process);
+	igt_describe("EINVAL, with nothing changed, for sizes that make no sense");
 	igt_subtest("unpin-numbers")
 		mempinfd_test(test_numbers);
+	igt_describe("EINVAL, with nothing changed, for all of what was mapped anew; the range "
+		     "itself is released");
 	igt_subtest("unpin-remapped")
 		mempinfd_test(test_remapped);
+	igt_describe("Thousands of ranges, pinned and released in different orders");
 	igt_subtest("many-ranges")
 		mempinfd_test(test_many);
+	igt_describe("MEMPINFD_UNPIN marks pages as written to");
 	igt_subtest("dirty-unpin")
 		mempinfd_test(test_dirty);
+	igt_describe("So does the last close");
 	igt_subtest("dirty-close")
 		mempinfd_test(test_dirty_close);
 }

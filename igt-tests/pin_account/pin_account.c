@@ -441,24 +441,36 @@ int igt_main()
 			      USER_LIMIT);
 	}
 
+	igt_describe("A dma-buf is charged by its size, and shown with its process");
 	igt_subtest("charge")
 		udmabuf_test(test_charge, dev);
+	igt_describe("So is one of many slices, also of the same page");
 	igt_subtest("charge-list")
 		udmabuf_test(test_charge_list, dev);
+	igt_describe("So is one of huge pages, which count as one folio each");
 	igt_subtest("charge-hugetlb")
 		udmabuf_test(test_charge_hugetlb, dev);
+	igt_describe("What could not be created is not charged");
 	igt_subtest("failed-create")
 		udmabuf_test(test_failed_create, dev);
+	igt_describe("The charge stays as long as a descriptor or a mapping is there");
 	igt_subtest("last-reference")
 		udmabuf_test(test_last_reference, dev);
+	igt_describe("It stays with the user who asked when the process has ended, and goes when "
+		     "another user drops the last reference");
 	igt_subtest("process-gone")
 		udmabuf_test(test_process_gone, dev);
+	igt_describe("It stays with the user who asked when the process becomes another");
 	igt_subtest("setuid")
 		udmabuf_test(test_setuid, dev);
+	igt_describe("Only root sees who has what, and nobody sees a pointer");
 	igt_subtest("root-only")
 		udmabuf_test(test_root_only, dev);
+	igt_describe("Pin, unpin and a limit hit are traced with file, range, folios and result");
 	igt_subtest("tracepoints")
 		udmabuf_test(test_tracepoints, dev);
+	igt_describe("Limits that are asked for or hit are no denied capability for the "
+		     "audit log");
 	igt_subtest("no-audit")
 		udmabuf_test(test_no_audit, dev);
 	pin_account_limits_subtests(dev);

@@ -381,26 +381,39 @@ static void test_strict_switched(int dev)
 
 void pin_account_limits_subtests(int dev)
 {
+	igt_describe("Over the limit is ENOMEM, and nothing is pinned; room that is given back "
+		     "can be used again");
 	igt_subtest("limit")
 		udmabuf_test(test_limit, dev);
+	igt_describe("A limit below what is pinned stops new pins only");
 	igt_subtest("limit-lowered")
 		udmabuf_test(test_limit_lowered, dev);
+	igt_describe("A limit of 0 is none");
 	igt_subtest("limit-none")
 		udmabuf_test(test_limit_none, dev);
+	igt_describe("CAP_IPC_LOCK is not limited, but counts");
 	igt_subtest("limit-privileged")
 		udmabuf_test(test_limit_privileged, dev);
+	igt_describe("One user at the limit does not stop another");
 	igt_subtest("limit-other-user")
 		udmabuf_test(test_limit_other_user, dev);
+	igt_describe("Threads that meet at the limit do not pass it together");
 	igt_subtest("limit-threads")
 		udmabuf_test(test_limit_threads, dev);
+	igt_describe("Root in a user's own namespace is still that user");
 	igt_subtest("limit-userns")
 		udmabuf_test(test_limit_userns, dev);
+	igt_describe("So is any other user ID in it");
 	igt_subtest("limit-subuid")
 		udmabuf_test(test_limit_subuid, dev);
+	igt_describe("In strict mode RLIMIT_MEMLOCK holds, too, together with other kinds of "
+		     "locked memory");
 	igt_subtest("strict")
 		udmabuf_test(test_strict, dev);
+	igt_describe("In strict mode RLIMIT_MEMLOCK of 0 is EPERM");
 	igt_subtest("strict-rlimit-zero")
 		udmabuf_test(test_strict_rlimit_zero, dev);
+	igt_describe("The mode can change while pins are held");
 	igt_subtest("strict-switched")
 		udmabuf_test(test_strict_switched, dev);
 }

@@ -345,18 +345,27 @@ static void test_shown(int dev)
 
 void pin_account_share_subtests(int dev)
 {
+	igt_describe("One process gets process_share times what it leaves to others, in one piece "
+		     "or page by page, and is told how much that is");
 	igt_subtest("share-alone")
 		udmabuf_test(test_alone, dev);
+	igt_describe("Two processes of a user that take what they can get leave room for a third "
+		     "one");
 	igt_subtest("share-three")
 		udmabuf_test(test_three, dev);
+	igt_describe("Two that take turns get the same");
 	igt_subtest("share-two-equal")
 		udmabuf_test(test_two_equal, dev);
+	igt_describe("Who has nothing yet gets a small buffer, as long as there is room");
 	igt_subtest("share-first")
 		udmabuf_test(test_first, dev);
+	igt_describe("What a process has pinned stays its own after its end");
 	igt_subtest("share-process-gone")
 		udmabuf_test(test_gone, dev);
+	igt_describe("The share can change while there are pins, and be none");
 	igt_subtest("share-changed")
 		udmabuf_test(test_changed, dev);
+	igt_describe("debugfs shows what a user's next process may pin");
 	igt_subtest("share-shown")
 		udmabuf_test(test_shown, dev);
 }

@@ -185,7 +185,7 @@
  * Description: On a mounted hugetlbfs, by memfd_pin_range(): %arg[1]
  *
  * SUBTEST: memfd-folios-subpool-%s
- * Description: And by memfd_pin_folios(): %arg[1]
+ * Description: On a mounted hugetlbfs, by memfd_pin_folios(): %arg[1]
  *
  * arg[1]:
  *
@@ -201,7 +201,7 @@
  * Description: ENOSPC beyond size= of a mounted tmpfs, by memfd_pin_range()
  *
  * SUBTEST: memfd-folios-tmpfs-size
- * Description: The same by memfd_pin_folios()
+ * Description: ENOSPC beyond size= of a mounted tmpfs, by memfd_pin_folios()
  *
  * SUBTEST: memfd-truncate-%s
  * Description: The end of a file that memfd_pin_range() has pinned is cut off and
@@ -209,13 +209,15 @@
  *              the file gets new ones, with %arg[1]
  *
  * SUBTEST: memfd-punch-%s
- * Description: The same with holes and %arg[1]
+ * Description: The same with holes, memfd_pin_range() and %arg[1]
  *
  * SUBTEST: memfd-folios-truncate-%s
- * Description: As memfd-truncate, but pinned by memfd_pin_folios(), with %arg[1]
+ * Description: The end of a file that memfd_pin_folios() has pinned is cut off and
+ *              put on again: the pins keep the old pages and what is in them, and
+ *              the file gets new ones, with %arg[1]
  *
  * SUBTEST: memfd-folios-punch-%s
- * Description: As memfd-punch, but pinned by memfd_pin_folios(), with %arg[1]
+ * Description: The same with holes, memfd_pin_folios() and %arg[1]
  *
  * arg[1]:
  *
@@ -232,7 +234,8 @@
  *              memfd_pin_range() and the file go on to share all pages
  *
  * SUBTEST: memfd-folios-truncate-thp-inside
- * Description: The same with pins by memfd_pin_folios()
+ * Description: Of a transparent huge page that the end of the file divides, pins by
+ *              memfd_pin_folios() and the file go on to share all pages
  *
  * SUBTEST: fast-only-present
  * Description: What is mapped is pinned, the same pages that are pinned otherwise

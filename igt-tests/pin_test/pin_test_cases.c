@@ -364,27 +364,40 @@ static void test_write_file(void)
 
 void pin_case_subtests(void)
 {
+	igt_describe("Case 1: direct I/O pins its buffer, as long as it takes");
 	igt_subtest("case-direct-io-anon")
 		pin_test(test_direct_io_anon);
+	igt_describe("Case 1, with a memfd that a device has pinned meanwhile");
 	igt_subtest("case-direct-io-memfd")
 		pin_test(test_direct_io_memfd);
+	igt_describe("Case 2: the device and the process see the same memory through swap-out, "
+		     "compaction, mprotect() and fork()");
 	igt_subtest("case-longterm-anon")
 		pin_test(test_longterm_anon);
+	igt_describe("Case 2, with a memfd");
 	igt_subtest("case-longterm-memfd")
 		pin_test(test_longterm_memfd);
-	for (change = changes; change < changes + ARRAY_SIZE(changes); change++)
+	for (change = changes; change < changes + ARRAY_SIZE(changes); change++) {
+		igt_describe_f("Case 3: an MMU notifier unpins at once, upon %s", change->name);
 		igt_subtest_f("case-notifier-%s", change->name)
 			pin_test(test_notifier);
+	}
+	igt_describe("Case 3: an MMU notifier unpins at once, upon the end of the process");
 	igt_subtest("case-notifier-exit")
 		pin_test(test_notifier_exit);
+	igt_describe("Case 4: a pipe takes a reference on a page, not a pin");
 	igt_subtest("case-struct-page")
 		pin_test(test_struct_page);
+	igt_describe("Case 5: what the kernel writes to pinned pages survives swap-out");
 	igt_subtest("case-write-anon")
 		pin_test(test_write_anon);
+	igt_describe("Case 5: in a memfd that nobody else has written it survives reclaim");
 	igt_subtest("case-write-memfd")
 		pin_test(test_write_memfd);
+	igt_describe("The same by memfd_pin_folios()");
 	igt_subtest("case-write-memfd-folios")
 		pin_test(test_write_memfd_folios);
+	igt_describe("Case 5: in a file's pages that were clean it gets to the disk");
 	igt_subtest("case-write-file")
 		pin_test(test_write_file);
 }

@@ -281,35 +281,47 @@ static void test_device(void)
 	unmap(mem, pages(1));
 }
 
-static void each_call(const char *name, void (*test)(void))
+static void each_call(const char *name, void (*test)(void), const char *text)
 {
 	for (current = pin_calls; current < pin_calls + ARRAY_SIZE(pin_calls);
-	     current++)
+	     current++) {
+		igt_describe_f("%s, by %s", text, current->name);
 		igt_subtest_f("%s-%s", name, current->name)
 			pin_test(test);
+	}
 }
 
 /* A long-term pin takes a page of its own instead of the zero page. */
 static void each_call_zero(void)
 {
 	for (current = pin_calls; current < pin_calls + ARRAY_SIZE(pin_calls);
-	     current++)
-		if (!current->memfd && !current->flags)
-			igt_subtest_f("count-zero-%s", current->name)
-				pin_test(current->call == PIN_TEST_FAST_ONLY ?
-					 test_zero_fast_only : test_zero);
+	     current++) {
+		if (current->memfd || current->flags)
+			continue;
+		igt_describe_f("The zero page is returned, and not counted, by %s",
+			       current->name);
+		igt_subtest_f("count-zero-%s", current->name)
+			pin_test(current->call == PIN_TEST_FAST_ONLY ?
+				 test_zero_fast_only : test_zero);
+	}
 }
 
 void pin_count_subtests(void)
 {
+	igt_describe("The test device itself: who may open it, and what it refuses");
 	igt_subtest("device")
 		pin_test(test_device);
-	each_call("count-small", test_small);
-	each_call("count-large", test_large);
-	each_call("count-hugetlb", test_hugetlb);
+	each_call("count-small", test_small,
+		  "A pin is 1024 references on a small folio, and a second one 1024 more");
+	each_call("count-large", test_large,
+		  "A transparent huge page has an exact count: one for each page that is pinned "
+		  "by address, one for each range of a memfd");
+	each_call("count-hugetlb", test_hugetlb, "The same with hugetlb pages");
 	each_call_zero();
-	each_call("balance", test_balance);
-	each_call("dirty", test_dirty);
+	each_call("balance", test_balance,
+		  "/proc/vmstat counts each pin and each release");
+	each_call("dirty", test_dirty, "Only a release as dirty makes a folio dirty");
+	igt_describe("A process that is killed leaves no pins");
 	igt_subtest("killed")
 		pin_test(test_killed);
 }

@@ -272,26 +272,37 @@ static void test_interval(void)
 
 void pin_fast_only_subtests(void)
 {
+	igt_describe("What is mapped is pinned, the same pages that are pinned otherwise");
 	igt_subtest("fast-only-present")
 		pin_test(test_present);
+	igt_describe("Pins up to the first page that is not there, and faults nothing in");
 	igt_subtest("fast-only-absent")
 		pin_test(test_absent);
+	igt_describe("Does not wait for swap");
 	igt_subtest("fast-only-swapped")
 		pin_test(test_swapped);
+	igt_describe("Pins nothing to be written that the page tables do not let be written");
 	igt_subtest("fast-only-readonly")
 		pin_test(test_readonly);
+	igt_describe("Pins nothing with FOLL_GET or FOLL_LONGTERM");
 	igt_subtest("fast-only-refused")
 		pin_test(test_refused);
+	igt_describe("Returns 0 for addresses and numbers that make no sense");
 	igt_subtest("fast-only-never-negative")
 		pin_test(test_never_negative);
+	igt_describe("Transparent huge pages, anonymous");
 	igt_subtest("fast-only-thp")
 		pin_test(test_thp);
+	igt_describe("Transparent huge pages of shmem");
 	igt_subtest("fast-only-thp-shared")
 		pin_test(test_thp_shared);
+	igt_describe("Hugetlb pages, shared");
 	igt_subtest("fast-only-hugetlb-shared")
 		pin_test(test_hugetlb_shared);
+	igt_describe("Hugetlb pages, private");
 	igt_subtest("fast-only-hugetlb-private")
 		pin_test(test_hugetlb_private);
+	igt_describe("The switch in debugfs lets every n-th call pin nothing");
 	igt_subtest("fast-only-interval")
 		pin_test(test_interval);
 }

@@ -232,27 +232,31 @@ static void test_short(void)
 	unmap(mem, pages(NPAGES / 2));
 }
 
-static void each_call(const char *name, void (*test)(void))
-{
-	for (call = pin_calls; call < pin_calls + ARRAY_SIZE(pin_calls); call++)
-		if (!call->memfd)
-			igt_subtest_f("%s-%s", name, call->name)
-				pin_test(test);
-}
-
 void pin_fork_subtests(void)
 {
 	for (memory = memories; memory < memories + ARRAY_SIZE(memories);
-	     memory++)
+	     memory++) {
+		igt_describe_f("Memory shared by fork() is not pinned by "
+			       "pin_user_pages_fast_only() until a write has made a copy: %s",
+			       memory->name);
 		igt_subtest_f("fork-shared-%s", memory->name)
 			pin_test(test_shared);
+	}
 	for (memory = memories; memory < memories + ARRAY_SIZE(memories);
 	     memory++)
-		for (call = pin_calls; !call->memfd; call++)
+		for (call = pin_calls; !call->memfd; call++) {
+			igt_describe_f("Of pinned memory fork() makes a copy for the child: %s, "
+				       "pinned by %s", memory->name, call->name);
 			igt_subtest_f("fork-pinned-%s-%s", memory->name,
 				      call->name)
 				pin_test(test_pinned);
-	each_call("short", test_short);
+		}
+	for (call = pin_calls; !call->memfd; call++) {
+		igt_describe_f("Where memory ends, so does the pin, by %s", call->name);
+		igt_subtest_f("short-%s", call->name)
+			pin_test(test_short);
+	}
+	igt_describe("Pins of another process's memory, which outlive it");
 	igt_subtest("remote-process")
 		pin_test(test_remote);
 }

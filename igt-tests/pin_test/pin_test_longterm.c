@@ -217,21 +217,34 @@ static void test_dax_fast_only(void)
 void pin_longterm_subtests(void)
 {
 	for (current = movables; current < movables + ARRAY_SIZE(movables);
-	     current++)
+	     current++) {
+		igt_describe_f("Memory in ZONE_MOVABLE is somewhere else, with its contents, when "
+			       "it is pinned long-term: %s", current->name);
 		igt_subtest_f("longterm-movable-%s", current->name)
 			pin_test(test_movable);
+	}
 	for (current = movables; current < movables + ARRAY_SIZE(movables);
-	     current++)
+	     current++) {
+		igt_describe_f("What cannot be migrated is not pinned, and nothing stays pinned: "
+			       "%s", current->name);
 		igt_subtest_f("longterm-held-%s", current->name)
 			pin_test(test_movable_held);
+	}
 	for (dax_call = pin_calls; dax_call < pin_calls + ARRAY_SIZE(pin_calls);
 	     dax_call++)
 		if (!dax_call->memfd && !dax_call->flags &&
-		    dax_call->call != PIN_TEST_FAST_ONLY)
+		    dax_call->call != PIN_TEST_FAST_ONLY) {
+			igt_describe_f("FOLL_LONGTERM is refused on a DAX filesystem, by %s",
+				       dax_call->name);
 			igt_subtest_f("longterm-dax-%s", dax_call->name)
 				pin_test(test_dax);
+		}
+	igt_describe("FOLL_LONGTERM is refused on a DAX filesystem, by "
+		     "pin_user_pages_fast_only(), which pins nothing");
 	igt_subtest("longterm-dax-fast-only")
 		pin_test(test_dax_fast_only);
+	igt_describe("FOLL_LONGTERM is refused on a DAX filesystem, by memfd_pin_range() and "
+		     "memfd_pin_folios(), with EINVAL");
 	igt_subtest("longterm-dax-memfd")
 		pin_test(test_dax_memfd);
 }

@@ -169,11 +169,14 @@ static void test_refused(void)
 	close(memfd);
 }
 
-static void subtests_of(const char *name)
+static void subtests_of(const char *name, const char *text)
 {
-	for (current = ranges; current < ranges + ARRAY_SIZE(ranges); current++)
+	for (current = ranges; current < ranges + ARRAY_SIZE(ranges); current++) {
+		igt_describe_f("%s, with %s", text, current->name);
 		igt_subtest_f("%s-%s", name, current->name)
 			pin_test(test_memfd);
+	}
+	igt_describe_f("%s, with files and ranges that are refused", text);
 	igt_subtest_f("%s-refused", name)
 		pin_test(test_refused);
 }
@@ -181,11 +184,14 @@ static void subtests_of(const char *name)
 void pin_memfd_subtests(void)
 {
 	call = PIN_TEST_MEMFD;
-	subtests_of("memfd");
+	subtests_of("memfd", "memfd_pin_range() gives each page of the range");
 	call = PIN_TEST_MEMFD_FOLIOS;
-	subtests_of("memfd-folios");
+	subtests_of("memfd-folios", "memfd_pin_folios() gives each folio of the range");
+	igt_describe("Holes are filled");
 	igt_subtest("memfd-holes")
 		pin_test(test_holes);
+	igt_describe("Pages that fallocate() has left without contents are zeroed before they are "
+		     "pinned");
 	igt_subtest("memfd-fallocated")
 		pin_test(test_fallocated);
 }

@@ -265,16 +265,25 @@ static void test_tmpfs(void)
 	unmap(data, pages(33));
 }
 
-static void subtests_of(const char *name)
+static void subtests_of(const char *name, const char *function)
 {
+	igt_describe_f("On a mounted hugetlbfs, by %s(): holes within size= are filled, and "
+		       "counted until the file and the pins are gone", function);
 	igt_subtest_f("%s-subpool-within", name)
 		pin_test(test_within);
+	igt_describe_f("On a mounted hugetlbfs, by %s(): ENOMEM beyond it, and nothing stays "
+		       "pinned", function);
 	igt_subtest_f("%s-subpool-beyond", name)
 		pin_test(test_beyond);
+	igt_describe_f("On a mounted hugetlbfs, by %s(): the pages that the mount has reserved "
+		       "are used, and given back", function);
 	igt_subtest_f("%s-subpool-min-size", name)
 		pin_test(test_min_size);
+	igt_describe_f("On a mounted hugetlbfs, by %s(): they are there for pins also if there "
+		       "are no others", function);
 	igt_subtest_f("%s-subpool-min-size-only", name)
 		pin_test(test_min_size_only);
+	igt_describe_f("ENOSPC beyond size= of a mounted tmpfs, by %s()", function);
 	igt_subtest_f("%s-tmpfs-size", name)
 		pin_test(test_tmpfs);
 }
@@ -282,7 +291,7 @@ static void subtests_of(const char *name)
 void pin_mount_subtests(void)
 {
 	call = PIN_TEST_MEMFD;
-	subtests_of("memfd");
+	subtests_of("memfd", "memfd_pin_range");
 	call = PIN_TEST_MEMFD_FOLIOS;
-	subtests_of("memfd-folios");
+	subtests_of("memfd-folios", "memfd_pin_folios");
 }

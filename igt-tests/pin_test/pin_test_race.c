@@ -193,20 +193,36 @@ static void test_protect(void)
 
 void pin_race_subtests(void)
 {
+	igt_describe("pin_user_pages_fast_only() during fork(): what it pins stays in its place, "
+		     "and no pin is left behind");
 	igt_subtest("race-fork")
 		pin_test(test_fork);
+	igt_describe("pin_user_pages_fast_only() during fork(), of a transparent huge page: what "
+		     "it pins stays in its place, and no pin is left behind");
 	igt_subtest("race-fork-thp")
 		pin_test(test_fork_thp);
+	igt_describe("pin_user_pages_fast_only() during swap-out: what it pins stays in its "
+		     "place, and no pin is left behind");
 	igt_subtest("race-swap")
 		pin_test(test_swap);
+	igt_describe("pin_user_pages_fast_only() during swap-out, of a transparent huge page: "
+		     "what it pins stays in its place, and no pin is left behind");
 	igt_subtest("race-swap-thp")
 		pin_test(test_swap_thp);
+	igt_describe("pin_user_pages_fast_only() during merging of equal pages: what it pins "
+		     "stays in its place, and no pin is left behind");
 	igt_subtest("race-ksm")
 		pin_test(test_ksm);
+	igt_describe("pin_user_pages_fast_only() during MADV_DONTNEED: what it pins stays in its "
+		     "place, and no pin is left behind");
 	igt_subtest("race-discard")
 		pin_test(test_discard);
+	igt_describe("pin_user_pages_fast_only() during munmap() and mmap(): what it pins stays "
+		     "in its place, and no pin is left behind");
 	igt_subtest("race-munmap")
 		pin_test(test_munmap);
+	igt_describe("pin_user_pages_fast_only() during mprotect(): what it pins stays in its "
+		     "place, and no pin is left behind");
 	igt_subtest("race-mprotect")
 		pin_test(test_protect);
 }

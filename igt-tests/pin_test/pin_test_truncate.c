@@ -250,24 +250,30 @@ static void test_truncate_inside(void)
 	free(pinned.frames);
 }
 
-static void subtests_of(const char *name)
+static void subtests_of(const char *name, const char *function)
 {
 	for (current = kinds; current < kinds + ARRAY_SIZE(kinds); current++) {
+		igt_describe_f("The end of a file that %s() has pinned is cut off and put on "
+			       "again: the pins keep the old pages and what is in them, and "
+			       "the file gets new ones, with %s", function, current->name);
 		igt_subtest_f("%s-truncate-%s", name, current->name)
 			pin_test(test_truncate);
+		igt_describe_f("The same with holes, %s() and %s", function, current->name);
 		igt_subtest_f("%s-punch-%s", name, current->name)
 			pin_test(test_punch);
-		if (current->backing == THP)
-			igt_subtest_f("%s-truncate-%s-inside", name,
-				      current->name)
-				pin_test(test_truncate_inside);
+		if (current->backing != THP)
+			continue;
+		igt_describe_f("Of a transparent huge page that the end of the file divides, "
+			       "pins by %s() and the file go on to share all pages", function);
+		igt_subtest_f("%s-truncate-%s-inside", name, current->name)
+			pin_test(test_truncate_inside);
 	}
 }
 
 void pin_truncate_subtests(void)
 {
 	call = PIN_TEST_MEMFD;
-	subtests_of("memfd");
+	subtests_of("memfd", "memfd_pin_range");
 	call = PIN_TEST_MEMFD_FOLIOS;
-	subtests_of("memfd-folios");
+	subtests_of("memfd-folios", "memfd_pin_folios");
 }

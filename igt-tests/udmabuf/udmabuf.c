@@ -360,13 +360,17 @@
  * Description: What is written through a dma-buf of fallocated, untouched pages
  *              is not wiped by the first access to the memfd
  *
- * SUBTEST: holes-survive-reclaim
- * Description: What was written through a dma-buf of holes survives its end and
- *              drop_caches
+ * SUBTEST: %s-survive-reclaim
+ * Description: What was written through a dma-buf survives its end and drop_caches,
+ *              with %arg[1]
  *
- * SUBTEST: holes-thp-survive-reclaim
- * Description: The same with transparent huge pages
+ * arg[1]:
  *
+ * @holes:		holes
+ * @holes-thp:		holes that transparent huge pages fill
+ */
+
+/**
  * SUBTEST: mixed-survives-reclaim
  * Description: The same with fallocated, written, read and untouched pages
  *

@@ -169,13 +169,19 @@ static void test_refused(int dev)
 void udmabuf_attach_subtests(int dev)
 {
 	for (current = memories; current < memories + ARRAY_SIZE(memories);
-	     current++)
+	     current++) {
+		igt_describe_f("A device that attaches and maps at once gets %s in as few pieces "
+			       "as lie in memory, and split no more than its longest segment "
+			       "asks for", current->name);
 		igt_subtest_f("attach-%s", current->name) {
 			igt_require_f(!access("/dev/pin_test", F_OK),
 				      "no /dev/pin_test\n");
 			require_pinnable(current->backing);
 			udmabuf_test(test_attach, dev);
 		}
+	}
+	igt_describe("The test device refuses what is no dma-buf, and lets go of what it was "
+		     "attached to when it is closed");
 	igt_subtest("attach-refused") {
 		igt_require_f(!access("/dev/pin_test", F_OK),
 			      "no /dev/pin_test\n");

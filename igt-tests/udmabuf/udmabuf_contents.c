@@ -285,27 +285,45 @@ static void test_runs(int dev)
 void udmabuf_contents_subtests(int dev)
 {
 	for (current = all_contents; current < all_contents + ARRAY_SIZE(all_contents);
-	     current++)
+	     current++) {
+		igt_describe_f("Writes through the memfd show in the dma-buf and the other way "
+			       "round, and in no page beside it, with %s", current->name);
 		igt_subtest_f("contents-%s", current->name)
 			udmabuf_test(test_contents, dev);
+	}
+	igt_describe("Long runs of contiguous pages first, then many short ones");
 	igt_subtest("contents-runs")
 		udmabuf_test(test_runs, dev);
+	igt_describe("read() and write() of the memfd agree with the dma-buf");
 	igt_subtest("contents-file-io")
 		udmabuf_test(test_file_io, dev);
+	igt_describe("What is written when nobody maps the memfd is there later");
 	igt_subtest("contents-memfd-unmapped")
 		udmabuf_test(test_memfd_unmapped, dev);
+	igt_describe("A hole punched later parts the file's pages from the dma-buf's");
 	igt_subtest("contents-punch-hole")
 		udmabuf_test(test_punch_hole, dev);
+	igt_describe("Never written memory reads as zeroes and is shared, with holes in a file of "
+		     "small pages");
 	igt_subtest("hole-shmem")
 		udmabuf_test(test_hole_shmem, dev);
+	igt_describe("Never written memory reads as zeroes and is shared, with holes where "
+		     "transparent huge pages are allowed");
 	igt_subtest("hole-thp")
 		udmabuf_test(test_hole_thp, dev);
+	igt_describe("Never written memory reads as zeroes and is shared, with holes in a file of "
+		     "2 MiB hugetlb pages");
 	igt_subtest("hole-hugetlb")
 		udmabuf_test(test_hole_hugetlb, dev);
+	igt_describe("Never written memory reads as zeroes and is shared, with pages that "
+		     "fallocate() got and nobody touched");
 	igt_subtest("hole-fallocated")
 		udmabuf_test(test_hole_fallocated, dev);
+	igt_describe("vgem imports the dma-buf, exports the same one, and maps the memfd's pages "
+		     "when all else is closed");
 	igt_subtest("vgem-import")
 		udmabuf_test(test_vgem, dev);
+	igt_describe("The same from the middle of a 2 MiB hugetlb page on");
 	igt_subtest("vgem-import-hugetlb-middle")
 		udmabuf_test(test_vgem_middle, dev);
 }

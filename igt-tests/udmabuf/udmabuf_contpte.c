@@ -385,19 +385,30 @@ void udmabuf_contpte_subtests(int dev)
 	static const struct {
 		const char *name;
 		void (*test)(int dev);
+		const char *text;
 	} tests[] = {
-		{ "fold", test_fold },
-		{ "windows", test_windows },
-		{ "spans", test_spans },
-		{ "protect", test_protect },
-		{ "munmap", test_munmap },
-		{ "mremap", test_mremap },
-		{ "fork", test_fork },
-		{ "failed", test_failed },
+		{ "fold", test_fold,
+		  "Entries of a page table make blocks, where the kernel has some and memory and "
+		  "address suit each other, and no blocks elsewhere" },
+		{ "windows", test_windows, "Mappings that begin or end within a block" },
+		{ "spans", test_spans,
+		  "Pieces of memory that are as long as a block, and shorter" },
+		{ "protect", test_protect,
+		  "A page in the middle of a block is made read-only, and writable again" },
+		{ "munmap", test_munmap,
+		  "A page in the middle of a block is unmapped, and mapped again" },
+		{ "mremap", test_mremap,
+		  "Blocks are moved to where there can be some, and to where not; and there, "
+		  "faults come upon a block of which some pages are there" },
+		{ "fork", test_fork,
+		  "A child has what is in the blocks of its parent, but for a page in the "
+		  "middle of one that it is not to have" },
+		{ "failed", test_failed, "A page in the middle of a block has failed" },
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(tests); i++) {
 		current = tests[i].test;
+		igt_describe(tests[i].text);
 		igt_subtest_f("contpte-%s", tests[i].name)
 			udmabuf_test(test_current, dev);
 	}

@@ -365,36 +365,53 @@ static void test_pins_balanced(int dev)
 
 void udmabuf_create_subtests(int dev)
 {
+	igt_describe("A dma-buf of one range has the range's size and contents");
 	igt_subtest("create")
 		udmabuf_test(test_create, dev);
+	igt_describe("A dma-buf of several slices of a memfd");
 	igt_subtest("create-list")
 		udmabuf_test(test_create_list, dev);
+	igt_describe("Slices of several memfds, taking turns");
 	igt_subtest("list-memfds")
 		udmabuf_test(test_list_memfds, dev);
+	igt_describe("Slices that follow each other in the memfd");
 	igt_subtest("list-adjacent")
 		udmabuf_test(test_list_adjacent, dev);
+	igt_describe("Slices that share pages: a write shows at every place");
 	igt_subtest("list-overlap")
 		udmabuf_test(test_list_overlap, dev);
+	igt_describe("Single pages from the last to the first");
 	igt_subtest("list-reversed")
 		udmabuf_test(test_list_reversed, dev);
+	igt_describe("As many entries as the limit allows, all with the same page");
 	igt_subtest("list-same-page")
 		udmabuf_test(test_list_same_page, dev);
+	igt_describe("Small, transparent huge and hugetlb pages in one dma-buf");
 	igt_subtest("list-mixed")
 		udmabuf_test(test_list_mixed, dev);
+	igt_describe("The flag decides over close-on-exec, for both ioctls");
 	igt_subtest("cloexec")
 		udmabuf_test(test_cloexec, dev);
+	igt_describe("Flags without a meaning are accepted and change nothing");
 	igt_subtest("unknown-flags")
 		udmabuf_test(test_unknown_flags, dev);
+	igt_describe("The memfd is closed and unmapped before the first use");
 	igt_subtest("memfd-closed")
 		udmabuf_test(test_memfd_closed, dev);
+	igt_describe("The device node is closed while the dma-buf is in use");
 	igt_subtest("device-closed")
 		udmabuf_test(test_device_closed, dev);
+	igt_describe("The module cannot go while a dma-buf is there");
 	igt_subtest("module-held")
 		udmabuf_test(test_module_held, dev);
+	igt_describe("Seals other than those against writing do no harm");
 	igt_subtest("all-seals")
 		udmabuf_test(test_all_seals, dev);
+	igt_describe("F_SEAL_WRITE is refused until the dma-buf is gone");
 	igt_subtest("seal-write")
 		udmabuf_test(test_seal_write, dev);
+	igt_describe("The FOLL_PIN counters show each folio while a dma-buf has it, and are "
+		     "balanced when all dma-bufs are gone");
 	igt_subtest("pins-balanced")
 		udmabuf_test(test_pins_balanced, dev);
 }

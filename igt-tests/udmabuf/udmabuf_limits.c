@@ -152,12 +152,17 @@ static void test_list_memory(int dev)
 
 void udmabuf_limits_subtests(int dev)
 {
+	igt_describe("list_limit below /sys/module/udmabuf is the one in force, as it is found "
+		     "and as it is set there");
 	igt_subtest("limits-list-published")
 		udmabuf_test(test_list_limit, dev);
+	igt_describe("So is size_limit_mb");
 	igt_subtest("limits-size-published")
 		udmabuf_test(test_size_limit, dev);
+	igt_describe("With no limit at all, a list whose size in bytes wraps around is refused");
 	igt_subtest("limits-list-wraps")
 		udmabuf_test(test_list_wraps, dev);
+	igt_describe("A list's memory is charged to its caller's control group");
 	igt_subtest("limits-list-memory")
 		udmabuf_test(test_list_memory, dev);
 }

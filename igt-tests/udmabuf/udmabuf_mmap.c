@@ -244,24 +244,35 @@ static void test_fork(int dev)
 
 void udmabuf_mmap_subtests(int dev)
 {
+	igt_describe("Mapping the dma-buf: from an offset on");
 	igt_subtest("mmap-offset")
 		udmabuf_test(test_offset, dev);
+	igt_describe("Mapping the dma-buf: refused past the end");
 	igt_subtest("mmap-past-end")
 		udmabuf_test(test_past_end, dev);
+	igt_describe("Mapping the dma-buf: refused if private");
 	igt_subtest("mmap-private")
 		udmabuf_test(test_private, dev);
+	igt_describe("Mapping the dma-buf: read-only first, then writable");
 	igt_subtest("mmap-protect")
 		udmabuf_test(test_protect, dev);
+	igt_describe("Mapping the dma-buf: never executable");
 	igt_subtest("mmap-exec")
 		udmabuf_test(test_exec, dev);
+	igt_describe("Mapping the dma-buf: only a page in the middle is touched");
 	igt_subtest("mmap-fault-middle")
 		udmabuf_test(test_fault_middle, dev);
+	igt_describe("Mapping the dma-buf: read() and write() touch the page first");
 	igt_subtest("mmap-fault-syscall")
 		udmabuf_test(test_fault_syscall, dev);
+	igt_describe("Mapping the dma-buf: moved and shrunk; growing is refused");
 	igt_subtest("mmap-mremap")
 		udmabuf_test(test_mremap, dev);
+	igt_describe("Mapping the dma-buf: cut in two; the last piece keeps the buffer");
 	igt_subtest("mmap-munmap-partial")
 		udmabuf_test(test_munmap_partial, dev);
+	igt_describe("Mapping the dma-buf: shared with a child that outlives the "
+		     "parent's mapping");
 	igt_subtest("mmap-fork")
 		udmabuf_test(test_fork, dev);
 }

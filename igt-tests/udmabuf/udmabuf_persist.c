@@ -274,25 +274,39 @@ static void test_first_sync(int dev)
 
 void udmabuf_persist_subtests(int dev)
 {
+	igt_describe("What is written through a dma-buf of fallocated, untouched pages is not "
+		     "wiped by the first access to the memfd");
 	igt_subtest("fallocated-survives")
 		udmabuf_test(test_fallocated, dev);
-	for (current = kinds; current < kinds + ARRAY_SIZE(kinds); current++)
+	for (current = kinds; current < kinds + ARRAY_SIZE(kinds); current++) {
+		igt_describe_f("What was written through a dma-buf survives its end and "
+			       "drop_caches, with %s", current->name);
 		igt_subtest_f("%s-survive-reclaim", current->name)
 			udmabuf_test(test_holes, dev);
+	}
+	igt_describe("The same with fallocated, written, read and untouched pages");
 	igt_subtest("mixed-survives-reclaim")
 		udmabuf_test(test_mixed, dev);
+	igt_describe("A descriptor that cannot be written is refused with EACCES");
 	igt_subtest("readonly-memfd")
 		udmabuf_test(test_readonly, dev);
+	igt_describe("So is one that cannot be read");
 	igt_subtest("writeonly-memfd")
 		udmabuf_test(test_writeonly, dev);
+	igt_describe("A descriptor that cannot be written is accepted where the administrator "
+		     "allows it");
 	igt_subtest("readonly-memfd-allowed")
 		udmabuf_test(test_readonly_allowed, dev);
+	igt_describe("Threads that race for the first DMA_BUF_IOCTL_SYNC leak no memory");
 	igt_subtest("first-sync-race")
 		udmabuf_test(test_first_sync, dev);
+	igt_describe("A reservation of the memfd itself is used up by its dma-buf");
 	igt_subtest("hugetlb-own-reservation")
 		udmabuf_test(test_hugetlb_own_reservation, dev);
+	igt_describe("Huge pages that another mapping has reserved are not taken");
 	igt_subtest("hugetlb-reserved-by-other")
 		udmabuf_test(test_hugetlb_reserved, dev);
+	igt_describe("Filling hugetlb holes leaves HugePages_Rsvd as it is");
 	igt_subtest("hugetlb-holes-reservation")
 		udmabuf_test(test_hugetlb_holes, dev);
 }

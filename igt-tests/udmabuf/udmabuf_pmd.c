@@ -355,21 +355,31 @@ static void test_vgem(int dev)
 
 void udmabuf_pmd_subtests(int dev)
 {
-	for (current = layouts; current < layouts + ARRAY_SIZE(layouts); current++)
+	for (current = layouts; current < layouts + ARRAY_SIZE(layouts); current++) {
+		igt_describe_f("A fault maps all of its 2 MiB, with a page table or without, and "
+			       "the contents are right, with %s", current->name);
 		igt_subtest_f("pmd-faults-%s", current->name)
 			udmabuf_test(test_faults, dev);
+	}
+	igt_describe("The same where transparent huge pages are disabled");
 	igt_subtest("pmd-thp-never")
 		udmabuf_test(test_thp_never, dev);
+	igt_describe("A buffer of huge, parts of huge, and small pages, mapped from anywhere on");
 	igt_subtest("pmd-mixed")
 		udmabuf_test(test_mixed, dev);
+	igt_describe("Small mappings map nothing beside themselves");
 	igt_subtest("pmd-windows")
 		udmabuf_test(test_windows, dev);
+	igt_describe("Writing to what was mapped read-only to watch for writes");
 	igt_subtest("pmd-soft-dirty")
 		udmabuf_test(test_soft_dirty, dev);
+	igt_describe("No function that pins user memory pins the pages of a mapping");
 	igt_subtest("pmd-pin-refused")
 		udmabuf_test(test_pin_refused, dev);
+	igt_describe("madvise() and userfaultfd cannot take the pages out of a mapping");
 	igt_subtest("pmd-advice")
 		udmabuf_test(test_advice, dev);
+	igt_describe("Faults in a mapping by vgem, which has imported the buffer");
 	igt_subtest("pmd-vgem")
 		udmabuf_test(test_vgem, dev);
 	udmabuf_pmd_change_subtests(dev);

@@ -164,14 +164,19 @@ static void test_threads(int dev)
 
 void udmabuf_pmd_change_subtests(int dev)
 {
+	igt_describe("Mappings that are read-only, made writable, and read-only in part");
 	igt_subtest("pmd-protect")
 		udmabuf_test(test_protect, dev);
+	igt_describe("A mapping that is cut within 2 MiB, and mended");
 	igt_subtest("pmd-munmap")
 		udmabuf_test(test_munmap, dev);
+	igt_describe("Mappings that are moved when parts of them have been touched");
 	igt_subtest("pmd-mremap")
 		udmabuf_test(test_mremap, dev);
+	igt_describe("A child has what its parent has touched, and what not");
 	igt_subtest("pmd-fork")
 		udmabuf_test(test_fork, dev);
+	igt_describe("Concurrent faults in the same 2 MiB");
 	igt_subtest("pmd-threads")
 		udmabuf_test(test_threads, dev);
 }

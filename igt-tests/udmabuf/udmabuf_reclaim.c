@@ -202,16 +202,23 @@ static void test_punch_race_hugetlb(int dev)
 
 void udmabuf_reclaim_subtests(int dev)
 {
+	igt_describe("Pages come back from swap, stay while the dma-buf is there, and go there "
+		     "again with what was written to it");
 	igt_subtest("swapped")
 		udmabuf_test(test_swapped, dev);
+	igt_describe("Creation while the memfd is swapped out");
 	igt_subtest("swap-race")
 		udmabuf_test(test_swap_race, dev);
+	igt_describe("The same with transparent huge pages, which that splits");
 	igt_subtest("swap-race-thp")
 		udmabuf_test(test_swap_race_thp, dev);
+	igt_describe("Creation while memory is compacted");
 	igt_subtest("compact-race")
 		udmabuf_test(test_compact_race, dev);
+	igt_describe("Creation while the file's pages are punched out");
 	igt_subtest("punch-race")
 		udmabuf_test(test_punch_race, dev);
+	igt_describe("The same with hugetlb pages");
 	igt_subtest("punch-race-hugetlb")
 		udmabuf_test(test_punch_race_hugetlb, dev);
 }

@@ -304,23 +304,35 @@ static void test_unknown_ioctl(int dev)
 void udmabuf_reject_subtests(int dev)
 {
 	for (current = rejects; current < rejects + ARRAY_SIZE(rejects);
-	     current++)
+	     current++) {
+		igt_describe_f("UDMABUF_CREATE, and UDMABUF_CREATE_LIST with it as only or second "
+			       "entry, refuse %s, and nothing stays pinned", current->name);
 		igt_subtest_f("reject-%s", current->name)
 			udmabuf_test(test_reject, dev);
+	}
+	igt_describe("A list without entries is refused");
 	igt_subtest("reject-count-zero")
 		udmabuf_test(test_count_zero, dev);
+	igt_describe("A list longer than list_limit is refused, one as long is not");
 	igt_subtest("reject-count-over-limit")
 		udmabuf_test(test_count_over_limit, dev);
+	igt_describe("More than size_limit_mb is refused, even if the sum wraps around; exactly "
+		     "that much is not");
 	igt_subtest("reject-size-over-limit")
 		udmabuf_test(test_size_over_limit, dev);
+	igt_describe("A page that is listed millions of times is refused in time");
 	igt_subtest("reject-too-many-pins")
 		udmabuf_test(test_too_many_pins, dev);
+	igt_describe("Arguments that cannot be read, as a whole or in part");
 	igt_subtest("reject-user-pointer")
 		udmabuf_test(test_user_pointer, dev);
+	igt_describe("EMFILE leaves nothing pinned");
 	igt_subtest("reject-no-descriptor-left")
 		udmabuf_test(test_no_descriptor_left, dev);
+	igt_describe("A dma-buf is not a memfd");
 	igt_subtest("reject-dmabuf-as-memfd")
 		udmabuf_test(test_dmabuf_as_memfd, dev);
+	igt_describe("The device has no other ioctls, and no read() and write()");
 	igt_subtest("reject-unknown-ioctl")
 		udmabuf_test(test_unknown_ioctl, dev);
 }

@@ -424,26 +424,37 @@ static void test_no_leak(int dev)
 
 void udmabuf_stress_subtests(int dev)
 {
+	igt_describe("Concurrent DMA_BUF_IOCTL_SYNC in all directions");
 	igt_subtest("sync-threads")
 		udmabuf_test(test_sync_threads, dev);
+	igt_describe("The same while vgem has the dma-buf imported");
 	igt_subtest("sync-threads-imported")
 		udmabuf_test(test_sync_threads_imported, dev);
+	igt_describe("No dma-buf of a memfd that gets sealed against writing meanwhile");
 	igt_subtest("seal-write-race")
 		udmabuf_test(test_seal_race, dev);
+	igt_describe("Concurrent creation and closing while holes are punched");
 	igt_subtest("create-threads")
 		udmabuf_test(test_create_threads, dev);
+	igt_describe("Concurrent creation over the same hugetlb holes");
 	igt_subtest("create-threads-hugetlb")
 		udmabuf_test(test_create_threads_hugetlb, dev);
+	igt_describe("Concurrent faults in mappings of the same dma-buf");
 	igt_subtest("fault-threads")
 		udmabuf_test(test_fault_threads, dev);
+	igt_describe("Thousands of dma-bufs, made, used and closed, leave no memory in use");
 	igt_subtest("no-leak")
 		udmabuf_test(test_no_leak, dev);
+	igt_describe("Signals with a handler do not disturb creation");
 	igt_subtest("create-signals")
 		udmabuf_test(test_signals, dev);
+	igt_describe("The same while hugetlb holes are filled");
 	igt_subtest("create-signals-hugetlb")
 		udmabuf_test(test_signals_hugetlb, dev);
+	igt_describe("SIGKILL at any moment of a creation leaves nothing pinned");
 	igt_subtest("create-kill")
 		udmabuf_test(test_kill, dev);
+	igt_describe("SIGKILL ends a creation before all is pinned");
 	igt_subtest("create-killable")
 		udmabuf_test(test_killable, dev);
 }

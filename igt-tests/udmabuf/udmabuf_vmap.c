@@ -143,8 +143,11 @@ static void test_vmap_hugetlb_middle(int dev)
 
 void udmabuf_vmap_subtests(int dev)
 {
+	igt_describe("A driver that maps the dma-buf into the kernel, the virtual camera vivid, "
+		     "puts the same frame into it as into its own memory");
 	igt_subtest("vmap-vivid")
 		udmabuf_test(test_vmap, dev);
+	igt_describe("The same from the middle of a 2 MiB hugetlb page on");
 	igt_subtest("vmap-vivid-hugetlb-middle")
 		udmabuf_test(test_vmap_hugetlb_middle, dev);
 }

@@ -293,26 +293,38 @@ static void test_size_limit(int dev)
 
 void udmabuf_ext_args_subtests(int dev)
 {
+	igt_describe("UDMABUF_CREATE_EXT without flags is UDMABUF_CREATE_LIST");
 	igt_subtest("ext-plain")
 		udmabuf_test(test_plain, dev);
+	igt_describe("It refuses the same things with the same errors");
 	igt_subtest("ext-plain-refused")
 		udmabuf_test(test_plain_refused, dev);
+	igt_describe("Each flag without a meaning is EINVAL");
 	igt_subtest("ext-unknown-flags")
 		udmabuf_test(test_unknown_flags, dev);
+	igt_describe("Reserved fields that are not 0 are EINVAL");
 	igt_subtest("ext-reserved")
 		udmabuf_test(test_reserved, dev);
+	igt_describe("No entries, or more than list_limit, are EINVAL");
 	igt_subtest("ext-count")
 		udmabuf_test(test_count, dev);
+	igt_describe("What is wrong with the last entry undoes what the first one did");
 	igt_subtest("ext-last-entry-bad")
 		udmabuf_test(test_last_entry_bad, dev);
+	igt_describe("Arguments that cannot be read are EFAULT");
 	igt_subtest("ext-pointers")
 		udmabuf_test(test_pointers, dev);
+	igt_describe("A result that cannot be written is EFAULT; no descriptor and no pin "
+		     "is left");
 	igt_subtest("ext-result-unwritable")
 		udmabuf_test(test_result_unwritable, dev);
+	igt_describe("EMFILE comes before anything is pinned");
 	igt_subtest("ext-no-descriptor")
 		udmabuf_test(test_no_descriptor, dev);
+	igt_describe("The flag decides over close-on-exec, with all others");
 	igt_subtest("ext-cloexec")
 		udmabuf_test(test_cloexec, dev);
+	igt_describe("More than size_limit_mb is EINVAL");
 	igt_subtest("ext-size-limit")
 		udmabuf_test(test_size_limit, dev);
 }

@@ -143,6 +143,7 @@ static void test_compat(int dev)
 
 void udmabuf_ext_compat_subtests(int dev)
 {
+	igt_describe("All four ioctls work for 32-bit programs");
 	igt_subtest("compat")
 		udmabuf_test(test_compat, dev);
 }

@@ -199,13 +199,19 @@ static void test_parameter(int dev)
 
 void udmabuf_ext_end_subtests(int dev)
 {
-	for (current = ways; current < ways + ARRAY_SIZE(ways); current++)
+	for (current = ways; current < ways + ARRAY_SIZE(ways); current++) {
+		igt_describe_f("A range up to the end of the page that holds the file's last "
+			       "byte, with %s", current->name);
 		igt_subtest_f("end-in-page-%s", current->name)
 			udmabuf_test(test_in_page, dev);
+	}
+	igt_describe("No page behind that one, nor the first one of an empty file");
 	igt_subtest("end-in-page-refused")
 		udmabuf_test(test_refused, dev);
+	igt_describe("What is written behind the end is the file's when it has grown");
 	igt_subtest("end-in-page-grow")
 		udmabuf_test(test_grow, dev);
+	igt_describe("partial_page=N brings EINVAL back, and UDMABUF_GET_INFO tells");
 	igt_subtest("end-in-page-parameter")
 		udmabuf_test(test_parameter, dev);
 }

@@ -239,16 +239,26 @@ static void test_sync_written(int dev)
 
 void udmabuf_ext_import_subtests(int dev)
 {
+	igt_describe("A device without an IOMMU may only attach where the administrator "
+		     "allows it");
 	igt_subtest("readonly-attach")
 		udmabuf_test(test_refused, dev);
+	igt_describe("Imported by vgem, it cannot be written through its handle, nor through what "
+		     "vgem exports");
 	igt_subtest("readonly-vgem")
 		udmabuf_test(test_vgem, dev);
+	igt_describe("DMA_BUF_IOCTL_SYNC never writes to it, not from a bounce buffer either");
 	igt_subtest("readonly-sync-vgem")
 		udmabuf_test(test_sync_vgem, dev);
+	igt_describe("A driver cannot map it into the kernel");
 	igt_subtest("readonly-vmap-vivid")
 		udmabuf_test(test_vmap, dev);
+	igt_describe("Mapped for a device that is going to write, it gets nothing from its bounce "
+		     "buffer");
 	igt_subtest("readonly-map-for-writing-vivid")
 		udmabuf_test(test_map_for_writing, dev);
+	igt_describe("What the CPU writes while a dma-buf is mapped for a device that is going to "
+		     "write is there after DMA_BUF_IOCTL_SYNC");
 	igt_subtest("sync-written-vivid")
 		udmabuf_test(test_sync_written, dev);
 }

@@ -220,16 +220,23 @@ static void test_unknown(int dev)
 
 void udmabuf_ext_info_subtests(int dev)
 {
+	igt_describe("UDMABUF_GET_INFO tells the version and the flags, and zeroes");
 	igt_subtest("info-version")
 		udmabuf_test(test_version, dev);
+	igt_describe("Its limits are the module's parameters, of which values that mean nothing "
+		     "are refused");
 	igt_subtest("info-parameters")
 		udmabuf_test(test_parameters, dev);
+	igt_describe("What a user has pinned and may pin follows its dma-bufs and its limit");
 	igt_subtest("info-user")
 		udmabuf_test(test_user, dev);
+	igt_describe("In strict mode RLIMIT_MEMLOCK is taken into account");
 	igt_subtest("info-strict")
 		udmabuf_test(test_strict, dev);
+	igt_describe("A result that cannot be written is EFAULT");
 	igt_subtest("info-pointers")
 		udmabuf_test(test_pointers, dev);
+	igt_describe("All other numbers, sizes and directions are ENOTTY");
 	igt_subtest("info-unknown-ioctls")
 		udmabuf_test(test_unknown, dev);
 }

@@ -246,20 +246,28 @@ static void test_beyond_4g_import(int dev)
 
 void udmabuf_ext_limits_subtests(int dev)
 {
+	igt_describe("Slices that follow each other are pinned as one");
 	igt_subtest("list-coalesced")
 		udmabuf_test(test_coalesced, dev);
+	igt_describe("Many slices of a transparent huge page are one pin");
 	igt_subtest("list-coalesced-thp")
 		udmabuf_test(test_coalesced_thp, dev);
+	igt_describe("So are those of a hugetlb page");
 	igt_subtest("list-coalesced-hugetlb")
 		udmabuf_test(test_coalesced_hugetlb, dev);
+	igt_describe("Those of different descriptors are not");
 	igt_subtest("list-coalesced-files")
 		udmabuf_test(test_coalesced_files, dev);
+	igt_describe("8192 single pages, as parameters are by default");
 	igt_subtest("list-fragmented")
 		udmabuf_test(test_fragmented, dev);
+	igt_describe("8192 times the same page, whose references are right afterwards");
 	igt_subtest("list-same-page-often")
 		udmabuf_test(test_same_page, dev);
+	igt_describe("Sizes and offsets beyond 4 GiB");
 	igt_subtest("beyond-4g")
 		udmabuf_test(test_beyond_4g, dev);
+	igt_describe("vgem imports such a dma-buf");
 	igt_subtest("beyond-4g-vgem")
 		udmabuf_test(test_beyond_4g_import, dev);
 }

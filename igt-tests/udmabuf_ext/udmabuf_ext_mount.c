@@ -287,22 +287,32 @@ static void test_not_held_failed(int dev)
 
 void udmabuf_ext_mount_subtests(int dev)
 {
+	igt_describe("A dma-buf outlives the file and the mount");
 	igt_subtest("tmpfs-unlink")
 		udmabuf_test(test_unlink, dev);
+	igt_describe("Pages cut off are not the mount's any more, but the user's");
 	igt_subtest("tmpfs-quota")
 		udmabuf_test(test_quota, dev);
+	igt_describe("Holes that are filled count, and ENOSPC leaves nothing pinned");
 	igt_subtest("tmpfs-quota-holes")
 		udmabuf_test(test_quota_holes, dev);
+	igt_describe("EACCES for another user's file that can only be read, but not for one's "
+		     "own, nor for a memfd");
 	igt_subtest("tmpfs-readonly-others")
 		udmabuf_test(test_others, dev);
+	igt_describe("A mount with a limit counts the pages to the last, and cannot go before");
 	igt_subtest("hugetlbfs-size-held")
 		udmabuf_test(test_held, dev);
+	igt_describe("Detached, it goes when the dma-buf does");
 	igt_subtest("hugetlbfs-size-detached")
 		udmabuf_test(test_detached_size, dev);
+	igt_describe("So does one with a reservation");
 	igt_subtest("hugetlbfs-min-size-detached")
 		udmabuf_test(test_detached_min_size, dev);
+	igt_describe("A mount without a limit can go at once");
 	igt_subtest("hugetlbfs-not-held")
 		udmabuf_test(test_not_held, dev);
+	igt_describe("No mount is held for what could not be created");
 	igt_subtest("hugetlbfs-not-held-failed")
 		udmabuf_test(test_not_held_failed, dev);
 }

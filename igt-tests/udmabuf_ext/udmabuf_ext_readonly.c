@@ -330,22 +330,31 @@ void udmabuf_ext_readonly_subtests(int dev)
 	for (memory = memories; memory < memories + ARRAY_SIZE(memories); memory++) {
 		for (reason = reasons; reason < reasons + ARRAY_SIZE(reasons);
 		     reason++) {
+			igt_describe_f("A read-only dma-buf of a memfd that is %s, made of %s, "
+				       "cannot be written in any way", reason->name, memory->name);
 			igt_subtest_f("readonly-%s-%s", reason->name,
 				      memory->name)
 				udmabuf_test(test_readonly, dev);
+			igt_describe("The same of holes: zeroes that stay zeroes");
 			igt_subtest_f("readonly-%s-%s-holes", reason->name,
 				      memory->name)
 				udmabuf_test(test_holes, dev);
 		}
 	}
+	igt_describe("What is written through a mapping from before F_SEAL_FUTURE_WRITE shows in "
+		     "the dma-buf, and stays");
 	igt_subtest("readonly-owner-writes")
 		udmabuf_test(test_owner_writes, dev);
+	igt_describe("F_SEAL_WRITE is refused until the dma-buf is gone");
 	igt_subtest("readonly-seal-write")
 		udmabuf_test(test_seal_write, dev);
+	igt_describe("Files that cannot be read, or could shrink");
 	igt_subtest("readonly-refused")
 		udmabuf_test(test_refused, dev);
+	igt_describe("The parameter allow_readonly does not make it writable");
 	igt_subtest("readonly-allow-readonly")
 		udmabuf_test(test_allow_readonly, dev);
+	igt_describe("Pages that nobody wrote can be reclaimed afterwards, others are kept");
 	igt_subtest("readonly-clean")
 		udmabuf_test(test_clean, dev);
 }

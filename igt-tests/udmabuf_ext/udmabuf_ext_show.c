@@ -414,20 +414,29 @@ static void test_tracepoints(int dev)
 
 void udmabuf_ext_show_subtests(int dev)
 {
+	igt_describe("A dma-buf has its memfd's name, whatever is in it");
 	igt_subtest("name")
 		udmabuf_test(test_name, dev);
+	igt_describe("DMA_BUF_SET_NAME gives it another one");
 	igt_subtest("name-set")
 		udmabuf_test(test_name_set, dev);
+	igt_describe("The first file of a list gives the name");
 	igt_subtest("name-list")
 		udmabuf_test(test_name_list, dev);
+	igt_describe("Each dma-buf is listed, with process, user, size, folios, attachments and "
+		     "flags");
 	igt_subtest("debugfs-list")
 		udmabuf_test(test_list, dev);
+	igt_describe("So are those of other users, who cannot see it");
 	igt_subtest("debugfs-list-user")
 		udmabuf_test(test_list_user, dev);
+	igt_describe("None is left out while others come and go");
 	igt_subtest("debugfs-list-many")
 		udmabuf_test(test_list_many, dev);
+	igt_describe("Only root sees the list, and nobody a pointer");
 	igt_subtest("debugfs-root-only")
 		udmabuf_test(test_list_root_only, dev);
+	igt_describe("Creation and release are traced");
 	igt_subtest("tracepoints")
 		udmabuf_test(test_tracepoints, dev);
 }

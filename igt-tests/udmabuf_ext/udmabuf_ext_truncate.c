@@ -384,27 +384,40 @@ static void test_filling_hugetlb(int dev)
 void udmabuf_ext_truncate_subtests(int dev)
 {
 	for (memory = memories; memory < memories + ARRAY_SIZE(memories); memory++) {
+		igt_describe_f("All of a file of %s is cut off: the dma-buf keeps the pages, and "
+			       "shares none with the file when it grows again", memory->name);
 		igt_subtest_f("truncate-%s", memory->name)
 			udmabuf_test(test_truncate, dev);
+		igt_describe("The same with a hole of whole pages");
 		igt_subtest_f("punch-%s", memory->name)
 			udmabuf_test(test_punch, dev);
+		igt_describe("No page is left when all are closed");
 		igt_subtest_f("truncate-%s-no-leak", memory->name)
 			udmabuf_test(test_no_leak, dev);
+		igt_describe("Creation while the file shrinks and grows");
 		igt_subtest_f("truncate-%s-race", memory->name)
 			udmabuf_test(test_race, dev);
 		if (memory->backing == SHMEM)
 			continue;
+		igt_describe_f("A part of %s is punched out: it is zeroed in place, and shared as "
+			       "before", memory->name);
 		igt_subtest_f("punch-%s-part", memory->name)
 			udmabuf_test(test_punch_part, dev);
+		igt_describe("The same where only the dma-buf has written: nothing beside the "
+			     "part is lost");
 		igt_subtest_f("punch-%s-part-of-hole", memory->name)
 			udmabuf_test(test_punch_part_hole, dev);
 	}
+	igt_describe("A file that ends in the middle of a page shares it");
 	igt_subtest("truncate-shmem-middle")
 		udmabuf_test(test_middle_page, dev);
+	igt_describe("One that ends in the middle of a transparent huge page shares all of it");
 	igt_subtest("truncate-thp-middle")
 		udmabuf_test(test_middle_thp, dev);
+	igt_describe("One of hugetlb pages ends at the end of one");
 	igt_subtest("truncate-hugetlb-middle")
 		udmabuf_test(test_middle_hugetlb, dev);
+	igt_describe("A file that is truncated while it is filled does not go on to be");
 	igt_subtest("truncate-hugetlb-filling")
 		udmabuf_test(test_filling_hugetlb, dev);
 }

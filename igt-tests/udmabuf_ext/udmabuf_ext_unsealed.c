@@ -282,17 +282,25 @@ static void test_swapped(int dev)
 
 void udmabuf_ext_unsealed_subtests(int dev)
 {
-	for (file = files; file < files + ARRAY_SIZE(files); file++)
+	for (file = files; file < files + ARRAY_SIZE(files); file++) {
+		igt_describe_f("A dma-buf of %s, which only the flag allows, shares its pages",
+			       file->name);
 		igt_subtest_f("unsealed-%s", file->name)
 			udmabuf_test(test_file, dev);
+	}
+	igt_describe("Files of other filesystems, devices, directories and pipes are refused");
 	igt_subtest("unsealed-other-files")
 		udmabuf_test(test_other_files, dev);
+	igt_describe("The file must be open for what the dma-buf allows");
 	igt_subtest("unsealed-modes")
 		udmabuf_test(test_modes, dev);
+	igt_describe("Sealed against writing, it can only be read-only");
 	igt_subtest("unsealed-write-sealed")
 		udmabuf_test(test_write_sealed, dev);
+	igt_describe("So can an append-only file");
 	igt_subtest("unsealed-append-only")
 		udmabuf_test(test_append_only, dev);
+	igt_describe("Pages of tmpfs come back from swap, and stay");
 	igt_subtest("unsealed-swapped")
 		udmabuf_test(test_swapped, dev);
 }

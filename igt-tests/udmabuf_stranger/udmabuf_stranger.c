@@ -262,9 +262,13 @@ int igt_main()
 			      "no extensions: %s\n", strerror(errno));
 	}
 	for (lock_kind = lock_kinds; lock_kind < lock_kinds + ARRAY_SIZE(lock_kinds);
-	     lock_kind++)
+	     lock_kind++) {
+		igt_describe_f("The owner's write() never ends, and keeps the inode lock: it is "
+			       "not waited for, with %s", lock_kind->name);
 		igt_subtest_f("inode-lock-%s", lock_kind->name)
 			udmabuf_test(test_inode_lock, dev);
+	}
+	igt_describe("While F_SEAL_WRITE waits for other pins: a dma-buf or EBUSY");
 	igt_subtest("seal-being-added")
 		udmabuf_test(test_seal_being_added, dev);
 	udmabuf_stranger_nonblock_subtests(dev);

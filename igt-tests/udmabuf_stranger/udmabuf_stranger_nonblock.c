@@ -206,26 +206,35 @@ static void test_advised(int dev)
 static const struct test {
 	const char *name;
 	void (*test)(int dev);
-} tests[] = {
+} taken[] = {
 	{ "shmem", test_shmem },
 	{ "thp", test_thp },
 	{ "hugetlb", test_hugetlb },
 	{ "holes", test_holes },
 	{ "fallocated", test_fallocated },
-	{ "again-locked", test_locked },
-	{ "again-locked-fallocated", test_locked_fallocated },
-	{ "again-swapped", test_swapped },
-	{ "again-movable", test_movable },
-	{ "again-hugetlb-holes", test_hugetlb_holes },
-	{ "again-userfaultfd", test_userfaultfd },
-	{ "again-advised", test_advised },
+}, again[] = {
+	{ "locked", test_locked },
+	{ "locked-fallocated", test_locked_fallocated },
+	{ "swapped", test_swapped },
+	{ "movable", test_movable },
+	{ "hugetlb-holes", test_hugetlb_holes },
+	{ "userfaultfd", test_userfaultfd },
+	{ "advised", test_advised },
 };
 
 static const struct test *current;
 
 void udmabuf_stranger_nonblock_subtests(int dev)
 {
-	for (current = tests; current < tests + ARRAY_SIZE(tests); current++)
+	for (current = taken; current < taken + ARRAY_SIZE(taken); current++) {
+		igt_describe_f("UDMABUF_FLAGS_NONBLOCK takes it: %s", current->name);
 		igt_subtest_f("nonblock-%s", current->name)
 			udmabuf_test(current->test, dev);
+	}
+	for (current = again; current < again + ARRAY_SIZE(again); current++) {
+		igt_describe_f("UDMABUF_FLAGS_NONBLOCK says EAGAIN and pins nothing: %s",
+			       current->name);
+		igt_subtest_f("nonblock-again-%s", current->name)
+			udmabuf_test(current->test, dev);
+	}
 }

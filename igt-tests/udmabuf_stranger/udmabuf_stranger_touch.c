@@ -438,31 +438,54 @@ static void test_reserved(int dev)
 void udmabuf_stranger_touch_subtests(int dev)
 {
 	for (current = kinds; current < kinds + ARRAY_SIZE(kinds); current++) {
+		igt_describe_f("A page that is still to come is waited for, and is what has come: "
+			       "%s", current->name);
 		igt_subtest_f("touch-userfaultfd-%s", current->name)
 			udmabuf_test(test_userfaultfd, dev);
+		igt_describe_f("Who waits for it can be killed; it can come afterwards: %s",
+			       current->name);
 		igt_subtest_f("touch-userfaultfd-kill-%s", current->name)
 			udmabuf_test(test_userfaultfd_kill, dev);
+		igt_describe_f("So it is where the file is mapped a second time, as handlers do: "
+			       "%s", current->name);
 		igt_subtest_f("touch-userfaultfd-alias-%s", current->name)
 			udmabuf_test(test_userfaultfd_alias, dev);
+		igt_describe_f("Not one that only user space waits for (UFFD_USER_MODE_ONLY): %s",
+			       current->name);
 		igt_subtest_f("touch-userfaultfd-user-%s", current->name)
 			udmabuf_test(test_userfaultfd_user, dev);
+		igt_describe_f("Two mappings that have a part of the file in common, one behind "
+			       "the other: %s", current->name);
 		igt_subtest_f("touch-side-by-side-%s", current->name)
 			udmabuf_test(test_side_by_side, dev);
+		igt_describe_f("The pages come from the node that mbind() names: %s",
+			       current->name);
 		igt_subtest_f("touch-policy-%s", current->name)
 			udmabuf_test(test_policy, dev);
 	}
+	igt_describe("What another program puts behind a page that is still to come is seen, and "
+		     "its lock waited for such that a signal ends it");
 	igt_subtest("touch-filled-ahead")
 		udmabuf_test(test_filled_ahead, dev);
+	igt_describe("A hole gets what madvise() says of the caller's mapping: huge pages, where "
+		     "they come only if asked for");
 	igt_subtest("touch-advise-hugepage")
 		udmabuf_test(test_hugepage, dev);
+	igt_describe("A hole gets what madvise() says of the caller's mapping: small pages, where "
+		     "huge ones would come");
 	igt_subtest("touch-advise-nohugepage")
 		udmabuf_test(test_nohugepage, dev);
+	igt_describe("A hole gets what madvise() says of the caller's mapping: both, for two "
+		     "mappings of parts of the file");
 	igt_subtest("touch-advise-parts")
 		udmabuf_test(test_parts, dev);
+	igt_describe("Without a mapping that says otherwise a hole gets what the file has");
 	igt_subtest("touch-no-mapping")
 		udmabuf_test(test_no_mapping, dev);
+	igt_describe("ENOMEM when a mapped huge page is not to be had");
 	igt_subtest("touch-hugetlb-none-free")
 		udmabuf_test(test_none_free, dev);
+	igt_describe("A mapping's reservation is used, and no other");
 	igt_subtest("touch-hugetlb-reserved")
 		udmabuf_test(test_reserved, dev);
 }

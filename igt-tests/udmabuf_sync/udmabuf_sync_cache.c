@@ -268,7 +268,17 @@ static void test_coherent(struct pieces *pieces)
 	both_ways(pieces, 0);
 }
 
-static void (*current)(struct pieces *pieces);
+static const struct cache_test {
+	const char *name;
+	void (*test)(struct pieces *pieces);
+} tests[] = {
+	{ "both-ways", test_both_ways },
+	{ "to-device", test_to_device },
+	{ "from-device", test_from_device },
+	{ "detach", test_detach },
+}, coherent = { "coherent", test_coherent };
+
+static const struct cache_test *current;
 
 static void test_current(int dev)
 {
@@ -276,27 +286,21 @@ static void test_current(int dev)
 
 	require_noncoherent(pieces.dmabuf);
 	add_probes();
-	current(&pieces);
+	current->test(&pieces);
 	remove_probes();
 	close_pieces(&pieces);
 }
 
 void udmabuf_sync_cache_subtests(int dev)
 {
-	static const struct {
-		const char *name;
-		void (*test)(struct pieces *pieces);
-	} tests[] = {
-		{ "both-ways", test_both_ways },
-		{ "to-device", test_to_device },
-		{ "from-device", test_from_device },
-		{ "detach", test_detach },
-		{ "coherent", test_coherent },
-	};
-
-	for (size_t i = 0; i < ARRAY_SIZE(tests); i++) {
-		current = tests[i].test;
-		igt_subtest_f("caches-%s", tests[i].name)
+	for (current = tests; current < tests + ARRAY_SIZE(tests); current++) {
+		igt_describe_f("For a device that is not coherent, caches are cleaned and "
+			       "invalidated once for all of the buffer: %s", current->name);
+		igt_subtest_f("caches-%s", current->name)
 			udmabuf_test(test_current, dev);
 	}
+	current = &coherent;
+	igt_describe("For one that is coherent, they are left alone");
+	igt_subtest("caches-coherent")
+		udmabuf_test(test_current, dev);
 }

@@ -180,16 +180,25 @@ static void test_refused(int dev)
 
 void udmabuf_sync_device_subtests(int dev)
 {
+	igt_describe("What a device was to write is in memory when its driver unmaps it");
 	igt_subtest("device-unmap")
 		udmabuf_test(test_unmap, dev);
+	igt_describe("But not while the CPU is writing");
 	igt_subtest("device-unmap-writer")
 		udmabuf_test(test_unmap_writer, dev);
+	igt_describe("What a device is known to have written, by a fence, is in memory when it is "
+		     "detached");
 	igt_subtest("device-detach")
 		udmabuf_test(test_detach, dev);
+	igt_describe("A device that is attached while the CPU writes sees what was written when "
+		     "that ends, and brings back nothing before");
 	igt_subtest("device-map-writer")
 		udmabuf_test(test_map_writer, dev);
+	igt_describe("Of several devices, the view of that counts which was to write, and all get "
+		     "to see it");
 	igt_subtest("devices-one-writes")
 		udmabuf_test(test_one_writes, dev);
+	igt_describe("The test device refuses what is not in the dma-buf, or not mapped");
 	igt_subtest("devices-refused")
 		udmabuf_test(test_refused, dev);
 }

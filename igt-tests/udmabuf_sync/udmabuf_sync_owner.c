@@ -143,14 +143,22 @@ static void test_map(int dev)
 
 void udmabuf_sync_owner_subtests(int dev)
 {
+	igt_describe("The owner of a memfd writes a hundred frames, whoever shows them ends an "
+		     "access that it has not begun, as Documentation/compositors.rst says; the "
+		     "device sees each of them, and the owner's memory is as it wrote it");
 	igt_subtest("commit")
 		udmabuf_test(test_commit, dev);
+	igt_describe("The same with two devices, one of which only reads");
 	igt_subtest("commit-two-devices")
 		udmabuf_test(test_commit_two, dev);
+	igt_describe("What the owner wrote, and told nobody, stays when a device is detached that "
+		     "is not known to have written since");
 	igt_subtest("owner-detach")
 		udmabuf_test(test_detach, dev);
+	igt_describe("So it does whoever looks, when devices could only read");
 	igt_subtest("owner-to-device")
 		udmabuf_test(test_to_device, dev);
+	igt_describe("It is seen by a device when its driver maps the dma-buf anew");
 	igt_subtest("owner-map")
 		udmabuf_test(test_map, dev);
 }

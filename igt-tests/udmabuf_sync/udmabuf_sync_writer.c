@@ -347,24 +347,42 @@ static void test_die_in_turn(int dev)
 
 void udmabuf_sync_writer_subtests(int dev)
 {
+	igt_describe("Who writes only a part leaves what a device wrote in the rest");
 	igt_subtest("writer-partial")
 		udmabuf_test(test_partial, dev);
+	igt_describe("A write access hides what devices write no longer than until its program "
+		     "has died");
 	igt_subtest("writer-dies")
 		udmabuf_test(test_dies, dev);
+	igt_describe("A write access hides what devices write no longer than until its thread has "
+		     "gone");
 	igt_subtest("writer-thread-dies")
 		udmabuf_test(test_thread_dies, dev);
+	igt_describe("A write access hides what devices write no longer than until its program "
+		     "has been replaced by another one");
 	igt_subtest("writer-execs")
 		udmabuf_test(test_execs, dev);
+	igt_describe("A write access hides what devices write no longer than until it ends, also "
+		     "if it was begun twice");
 	igt_subtest("writer-ends")
 		udmabuf_test(test_ends, dev);
+	igt_describe("A write access hides what devices write no longer than until another thread "
+		     "of its program ends it");
 	igt_subtest("writer-ends-in-thread")
 		udmabuf_test(test_ends_in_thread, dev);
+	igt_describe("Another program that looks, or ends what it has not begun, changes nothing "
+		     "about a write access that is going on");
 	igt_subtest("writer-and-stranger")
 		udmabuf_test(test_stranger, dev);
+	igt_describe("Many threads write, each its part, and some of them die");
 	igt_subtest("writers-many")
 		udmabuf_test(test_many, dev);
+	igt_describe("Among a thousand threads of another program, an access is found; when all "
+		     "of them die at once, none is left");
 	igt_subtest("writers-die-together")
 		udmabuf_test(test_die_together, dev);
+	igt_describe("While a thread is writing, thousands of others begin to and die: that is "
+		     "not remembered");
 	igt_subtest("writers-die-in-turn")
 		udmabuf_test(test_die_in_turn, dev);
 }
