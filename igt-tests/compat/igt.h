@@ -27,6 +27,9 @@
 
 #define ARRAY_SIZE(array)	(sizeof(array) / sizeof((array)[0]))
 
+#define READ_ONCE(x)		(*(const volatile typeof(x) *)&(x))
+#define WRITE_ONCE(x, value)	((void)(*(volatile typeof(x) *)&(x) = (value)))
+
 /* The program: main(), fixtures and subtests */
 
 struct option;

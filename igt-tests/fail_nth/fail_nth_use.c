@@ -18,7 +18,7 @@ static const struct content * const both[] = { &contents[0], &contents[4] };
 static const struct content * const *current;
 static int udmabuf, memfd, dmabuf, vgem;
 static uint32_t handle;
-static void *mem, *at;
+static char *mem, *at;
 
 static size_t size(void)
 {
@@ -125,7 +125,7 @@ static int attempt_mmap(void)
 		 0) != at)
 		return -errno;
 	for (size_t i = 0; i < size(); i += page_size())
-		(void)*(volatile char *)(at + i);
+		(void)READ_ONCE(at[i]);
 	return 0;
 }
 

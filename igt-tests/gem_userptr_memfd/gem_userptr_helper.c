@@ -186,11 +186,11 @@ void gpu_write(int i915, uint32_t handle, size_t count, uint32_t value)
 
 size_t count_written(const void *ptr, size_t count, uint32_t value)
 {
-	const volatile uint32_t *word = ptr;
+	const uint32_t *word = ptr;
 	size_t found = 0;
 
 	for (size_t page = 0; page < count; page++)
-		found += word[pages(page) / sizeof(*word)] == value + page;
+		found += READ_ONCE(word[pages(page) / sizeof(*word)]) == value + page;
 	return found;
 }
 

@@ -39,7 +39,7 @@ uint64_t page_frame(const void *ptr)
 
 	/* It may be swapped out again between the two. */
 	for (int i = 0; i < 1000 && !(entry & PAGEMAP_PRESENT); i++) {
-		(void)*(const volatile char *)ptr;
+		(void)READ_ONCE(*(const char *)ptr);
 		entry = read_entry("/proc/self/pagemap",
 				   (uintptr_t)ptr / page_size());
 	}
@@ -53,16 +53,16 @@ size_t count_shared(void *a, void *b, size_t count)
 	size_t shared = 0;
 
 	for (size_t i = 0; i < count; i++) {
-		volatile uint64_t *first = a, *second = b, was;
+		uint64_t *first = a, *second = b, was;
 
 		first += i * page_size() / sizeof(*first);
 		second += i * page_size() / sizeof(*second);
-		was = *first;
-		if (was != *second)
+		was = READ_ONCE(*first);
+		if (was != READ_ONCE(*second))
 			continue;
-		*first = ~was;
-		shared += *second == ~was;
-		*first = was;
+		WRITE_ONCE(*first, ~was);
+		shared += READ_ONCE(*second) == ~was;
+		WRITE_ONCE(*first, was);
 	}
 	return shared;
 }
@@ -86,8 +86,9 @@ static size_t count_zones(void)
 	file = fopen("/proc/zoneinfo", "r");
 	igt_assert(file);
 	while (fgets(line, sizeof(line), file)) {
-		sscanf(line, "Node %*d, zone %15s", name);
-		sscanf(line, " spanned %" SCNu64, &zone.count);
+		if (sscanf(line, "Node %*d, zone %15s", name) == 1 ||
+		    sscanf(line, " spanned %" SCNu64, &zone.count) == 1)
+			continue;
 		if (sscanf(line, " start_pfn: %" SCNu64, &zone.first) == 1 &&
 		    !strcmp(name, "Movable") && zone.count &&
 		    count < ARRAY_SIZE(movable_zones))

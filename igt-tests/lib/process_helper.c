@@ -115,7 +115,7 @@ bool can_be_killed(pid_t child)
 	return has_ended(child);
 }
 
-static int access_signal(volatile char *ptr, bool write)
+static int access_signal(char *ptr, bool write)
 {
 	struct rlimit no_core = {};
 	pid_t child = fork();
@@ -128,9 +128,9 @@ static int access_signal(volatile char *ptr, bool write)
 		signal(SIGSEGV, SIG_DFL);
 		signal(SIGBUS, SIG_DFL);
 		setrlimit(RLIMIT_CORE, &no_core);
-		byte = *ptr;
+		byte = READ_ONCE(*ptr);
 		if (write)
-			*ptr = byte;
+			WRITE_ONCE(*ptr, byte);
 		_exit(0);
 	}
 	igt_assert_eq(waitpid(child, &status, 0), child);
@@ -138,12 +138,12 @@ static int access_signal(volatile char *ptr, bool write)
 	return status ? WTERMSIG(status) : 0;
 }
 
-int read_signal(const volatile char *ptr)
+int read_signal(const char *ptr)
 {
-	return access_signal((volatile char *)ptr, false);
+	return access_signal((char *)ptr, false);
 }
 
-int write_signal(volatile char *ptr)
+int write_signal(char *ptr)
 {
 	return access_signal(ptr, true);
 }

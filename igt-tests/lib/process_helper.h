@@ -28,7 +28,7 @@ void await_wait_in(pid_t child, const char *where);
 bool can_be_killed(pid_t child);
 
 /* The signal that a process gets which reads a byte, or writes it back; 0: none */
-int read_signal(const volatile char *ptr);
-int write_signal(volatile char *ptr);
+int read_signal(const char *ptr);
+int write_signal(char *ptr);
 
 #endif

@@ -11,7 +11,6 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
-#include <sys/wait.h>
 
 #include "igt.h"
 #include "memfd_pin.h"
@@ -89,17 +88,10 @@ static void meet_thread(struct meeting *meeting)
 
 static void meet_process(struct meeting *meeting)
 {
-	pid_t pid = fork();
-	int status;
-
-	igt_assert(pid >= 0);
-	if (!pid) {
+	igt_fork(child, 1)
 		take_part(meeting, 1);
-		_exit(0);
-	}
 	take_part(meeting, 0);
-	igt_assert_eq(waitpid(pid, &status, 0), pid);
-	igt_assert_eq(status, 0);
+	igt_waitchildren();
 }
 
 static const struct pair {

@@ -222,20 +222,17 @@ static void test_notifier(void)
 /* A process that is gone has no mappings. */
 static void test_notifier_exit(void)
 {
-	int dev = open_device(), status;
+	int dev = open_device();
 	int64_t pins = pins_held();
-	pid_t child = fork();
 
-	igt_assert_lte(0, child);
-	if (!child) {
+	igt_fork(child, 1) {
 		char *mem = anon_small(pages(NPAGES));
 
 		fill(mem, 0, NPAGES, 1);
-		_exit(__pin(dev, PIN_TEST_FAST, PIN_TEST_NOTIFY, mem, NPAGES) !=
-		      NPAGES);
+		igt_assert_eq_s64(__pin(dev, PIN_TEST_FAST, PIN_TEST_NOTIFY, mem, NPAGES),
+				  NPAGES);
 	}
-	igt_assert_eq(waitpid(child, &status, 0), child);
-	igt_assert_eq(status, 0);
+	igt_waitchildren();
 	igt_assert(!queryable(dev, 0));
 	igt_assert_eq_s64(pins_held(), pins);
 	unpin(dev, PIN_TEST_CLEAN);

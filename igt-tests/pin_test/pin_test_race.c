@@ -118,7 +118,7 @@ static void check_race(void (*adversary)(void), bool contents)
 		int64_t nr;
 
 		for (size_t k = 0; contents && k < count; k++)
-			*(volatile char *)(mem + pages(first + k)) = 1;
+			WRITE_ONCE(mem[pages(first + k)], 1);
 		nr = __pin(dev, PIN_TEST_FAST_ONLY, flags, mem + pages(first),
 			   count);
 		igt_assert(nr >= 0 && nr <= (int64_t)count);

@@ -32,16 +32,18 @@ static void check_exporter(int dmabuf, size_t size)
 {
 	char path[64], line[128], name[64] = "";
 	size_t reported = 0;
+	int found = 0;
 	FILE *file;
 
 	snprintf(path, sizeof(path), "/proc/self/fdinfo/%d", dmabuf);
 	file = fopen(path, "r");
 	igt_assert(file);
 	while (fgets(line, sizeof(line), file)) {
-		sscanf(line, "size: %zu", &reported);
-		sscanf(line, "exp_name: %63s", name);
+		found += sscanf(line, "size: %zu", &reported) == 1;
+		found += sscanf(line, "exp_name: %63s", name) == 1;
 	}
 	fclose(file);
+	igt_assert_eq(found, 2);
 	igt_assert_f(!strcmp(name, "udmabuf"), "exporter \"%s\"\n", name);
 	igt_assert_eq_u64(reported, size);
 }

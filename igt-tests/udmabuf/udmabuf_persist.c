@@ -84,14 +84,14 @@ static void test_holes(int dev)
 static void test_mixed(int dev)
 {
 	int memfd = sealed_memfd(SHMEM, pages(NPAGES));
-	volatile char *mem = map_fd(memfd, pages(NPAGES));
+	char *mem = map_fd(memfd, pages(NPAGES));
 
 	for (size_t i = 0; i < NPAGES; i += 4) {
 		igt_assert_eq(fallocate(memfd, 0, pages(i), page_size()), 0);
-		mem[pages(i + 1)] = 1;
-		igt_assert_eq(mem[pages(i + 2)], 0);
+		WRITE_ONCE(mem[pages(i + 1)], 1);
+		igt_assert_eq(READ_ONCE(mem[pages(i + 2)]), 0);
 	}
-	unmap((void *)mem, pages(NPAGES));
+	unmap(mem, pages(NPAGES));
 
 	write_through_dmabuf(dev, memfd, NPAGES);
 	drop_caches();

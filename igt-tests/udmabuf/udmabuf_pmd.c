@@ -39,10 +39,10 @@ char *map_at(char *at, int fd, size_t first, size_t count, int prot)
 }
 
 /* No two pages of it follow each other in memory, if they are small. */
-static void touch_scattered(volatile char *mem, size_t count)
+static void touch_scattered(char *mem, size_t count)
 {
 	for (size_t i = 0; i < count; i++)
-		mem[pages(i * 5 % count)] = 1;
+		WRITE_ONCE(mem[pages(i * 5 % count)], 1);
 }
 
 struct buffer make_buffer(int dev, const struct layout *layout)
@@ -90,16 +90,15 @@ static long count_faults(void)
 
 long touch(char *buf, size_t count, bool write)
 {
-	volatile char *page = buf;
 	long faults;
 
 	count_faults();
 	faults = count_faults();
-	for (size_t i = 0; i < count; i++, page += page_size()) {
+	for (size_t i = 0; i < count; i++, buf += page_size()) {
+		char byte = READ_ONCE(*buf);
+
 		if (write)
-			*page = *page;
-		else
-			(void)*page;
+			WRITE_ONCE(*buf, byte);
 	}
 	return count_faults() - faults;
 }
@@ -126,7 +125,8 @@ static size_t page_tables(void)
 
 	igt_assert(file);
 	while (fgets(line, sizeof(line), file))
-		sscanf(line, "VmPTE: %zu kB", &kib);
+		if (sscanf(line, "VmPTE: %zu kB", &kib) == 1)
+			break;
 	fclose(file);
 	igt_assert(kib);
 	return kib * 1024 / page_size();
