@@ -12,7 +12,7 @@ MISSING += $(shell command -v pkg-config >/dev/null || echo pkgconf; \
 		echo "$$need" | cut -d : -f 2; \
 	done)
 
-ifneq ($(MAKECMDGOALS),clean)
+ifneq ($(filter-out clean sources,$(or $(MAKECMDGOALS),all)),)
 ifneq ($(strip $(MISSING)),)
 $(error packages are missing; as root, run: apt install $(sort $(MISSING)))
 endif

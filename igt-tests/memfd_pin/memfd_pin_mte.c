@@ -22,7 +22,7 @@
 
 #ifdef __aarch64__
 /* With the tag in bits 56 to 59 of the pointer */
-static void store_tag(uintptr_t ptr)
+static void store_tag(void *ptr)
 {
 	asm volatile(".arch_extension memtag\n\tstg %0, [%0]" : : "r"(ptr) : "memory");
 }
@@ -40,7 +40,7 @@ static bool has_mte(void)
 #else
 #define PROT_MTE	0
 
-static void store_tag(uintptr_t ptr)
+static void store_tag(void *ptr)
 {
 	(void)ptr;
 }
@@ -80,7 +80,7 @@ static char *map_tagged(int memfd, size_t size)
 static void set_tags(char *mem, size_t size)
 {
 	for (size_t i = 0; i < size; i += GRANULE)
-		store_tag((uintptr_t)with_tag(mem + i, tag_of(i)));
+		store_tag(with_tag(mem + i, tag_of(i)));
 }
 
 static size_t count_tags(const char *mem, size_t size)
