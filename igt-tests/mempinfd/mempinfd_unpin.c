@@ -177,12 +177,17 @@ static void test_many(void)
 
 static void pin_clean_page(void)
 {
+	bool dirty;
+
 	mem = anon(page_size());
 	*mem = 1;
 	fd = open_mempinfd();
 	pin(fd, mem, page_size());
-	igt_require_f(!(frame_flags(page_frame(mem)) & 1ULL << KPF_DIRTY),
-		      "the page is marked as written to from the start\n");
+	dirty = frame_flags(page_frame(mem)) & 1ULL << KPF_DIRTY;
+	/* What is skipped leaves no pin to those that come. */
+	if (dirty)
+		close(fd);
+	igt_require_f(!dirty, "the page is marked as written to from the start\n");
 }
 
 /* The mark is on the page; the one in the page table only tells of the CPU. */
