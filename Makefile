@@ -83,6 +83,7 @@ uninstall:	## undo "make install"
 install-source:
 	install -d $(DESTDIR)/usr/src/pinfold-$(VERSION)
 	cp -r $(SOURCES) $(DESTDIR)/usr/src/pinfold-$(VERSION)
+	rm $(DESTDIR)/usr/src/pinfold-$(VERSION)/mm/pin_test*
 	sed 's/#MODULE_VERSION#/$(VERSION)/' dkms.conf \
 		>$(DESTDIR)/usr/src/pinfold-$(VERSION)/dkms.conf
 
