@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: MIT
 # What the Makefiles of all examples, and of other Wayland clients, have in common.
 # Before it is included they set TARGETS, PACKAGES of pkg-config, NEEDS beyond libwayland (see
-# tools/packages.mk) and PROTOCOLS of wayland-protocols, and after it they say how the targets are made of OBJECTS, which
-# are of SOURCES, by default all. All is built in BUILD, by default in the project's
-# build folder.
+# tools/packages.mk) and PROTOCOLS of wayland-protocols, and after it they say how the
+# targets are made of OBJECTS, which are of SOURCES, by default all. All is built in BUILD,
+# by default in the project's build folder.
 
 BUILD	?= ../../build/examples
 SOURCES	?= $(wildcard *.c)
@@ -12,6 +12,9 @@ OBJ	:= $(BUILD)/$(NAME).obj
 
 NEEDS	+= wayland-client:libwayland-dev wayland-scanner:libwayland-bin \
 	   wayland-protocols:wayland-protocols
+# These are the same for all architectures.
+XML	:= $(PROTOCOLS:%=$(shell pkg-config --variable=pkgdatadir wayland-protocols)/%.xml)
+OLD	+= $(if $(filter-out $(wildcard $(XML)),$(XML)),wayland-protocols)
 include $(dir $(lastword $(MAKEFILE_LIST)))../tools/packages.mk
 
 CFLAGS	?= -O3 -g
@@ -19,8 +22,6 @@ CFLAGS	+= -std=gnu11 -Wall -Wextra -Werror -Wno-unused-parameter
 CFLAGS	+= -I. -I$(OBJ) -I../../include/uapi $(shell $(PKG_CONFIG) --cflags $(PACKAGES))
 LDLIBS	= $(shell $(PKG_CONFIG) --libs $(PACKAGES))
 
-# These are the same for all architectures.
-XML	:= $(PROTOCOLS:%=$(shell pkg-config --variable=pkgdatadir wayland-protocols)/%.xml)
 NAMES	:= $(notdir $(PROTOCOLS))
 OBJECTS	:= $(patsubst %.c,$(OBJ)/%.o,$(SOURCES)) \
 	   $(NAMES:%=$(OBJ)/%-protocol.o)
