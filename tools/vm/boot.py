@@ -277,7 +277,7 @@ def virtme_command(options, kernel, accel, shared):
             "--mods", "auto", "--disable-kvm",
             "--memory", options.memory,
             "--cpus", "1" if options.icount else str(options.cpus),
-            "--show-boot-console", "--script-sh", "true",
+            "--show-boot-console", "--script-sh", "true", "--force-initramfs",
             *[f"--kopt={arg}" for arg in kernel_args],
             "--qemu-opts", "-nodefaults", *qemu,
             "-qmp", f"unix:{shared}/monitor,server=on,wait=off",
