@@ -185,6 +185,21 @@ static void *reclaim_thread(void *arg)
 	return NULL;
 }
 
+/* Of pages that differ, what each mapping shows, and where it lies. */
+static void tell_apart(const char *mem, const char *buf)
+{
+	for (size_t i = 0; i < SLICE; i++) {
+		const char *file = mem + pages(i), *dmabuf = buf + pages(i);
+
+		if (memcmp(file, dmabuf, page_size()))
+			igt_info("page %zu: %#llx in frame %#llx, the dma-buf's %#llx in %#llx\n",
+				 i, *(const unsigned long long *)file,
+				 (unsigned long long)page_frame(file),
+				 *(const unsigned long long *)dmabuf,
+				 (unsigned long long)page_frame(dmabuf));
+	}
+}
+
 /*
  * A page that was pinned while it left the file would not be the file's: what is
  * written through the dma-buf would not show there.
@@ -204,6 +219,8 @@ static void *pin_thread(void *arg)
 			igt_assert_eq(count_filled(buf, first, SLICE, i - 1),
 				      SLICE);
 		fill(buf, first, SLICE, i);
+		if (count_filled(mem, first, SLICE, i) != SLICE)
+			tell_apart(mem, buf);
 		igt_assert_eq(count_filled(mem, first, SLICE, i), SLICE);
 		igt_assert_eq(count_shared(buf, mem, SLICE), SLICE);
 		unmap(buf, pages(SLICE));
