@@ -150,23 +150,21 @@ err:
 }
 
 /*
- * Find the calling process, or make it known, and take the tree's lock. NULL if there is
- * no memory, with the lock not held.
+ * Find the calling process, or make it known. The caller holds the tree's lock, which is
+ * dropped meanwhile to allocate. NULL if there is no memory.
  */
-static struct pin_process *lock_process(struct pin_tree *tree, kuid_t uid)
+static struct pin_process *get_process(struct pin_tree *tree, kuid_t uid)
 {
 	struct pin_process *process, *new;
 
-	mutex_lock(&tree->lock);
 	process = pin_tree_process(tree, uid);
 	if (process)
 		return process;
 	mutex_unlock(&tree->lock);
-
 	new = pin_process_new(uid);
+	mutex_lock(&tree->lock);
 	if (!new)
 		return NULL;
-	mutex_lock(&tree->lock);
 	/* Another thread may have been quicker. */
 	process = pin_tree_process(tree, uid);
 	if (process) {
@@ -204,14 +202,15 @@ int pin_charge(struct pin_charge *charge, const char *driver,
 	kuid_t uid = charged_uid();
 	struct pin_tree *tree = pin_tree_of(uid);
 	struct pin_process *process;
-	int err;
+	int err = -ENOMEM;
 
 	/* Who is refused here is so for the lack of the right: that is audited. */
 	if (locked && !can_do_mlock())
 		return -EPERM;
-	process = lock_process(tree, uid);
+	mutex_lock(&tree->lock);
+	process = get_process(tree, uid);
 	if (!process)
-		return -ENOMEM;
+		goto unlock;
 	charge->process = process;
 	charge->driver = driver;
 	charge->cred = locked ? get_current_cred() : NULL;

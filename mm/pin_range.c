@@ -27,8 +27,10 @@ int memfd_pin_get_seals(struct file *memfd)
 {
 	if (shmem_file(memfd))
 		return READ_ONCE(SHMEM_I(file_inode(memfd))->seals);
+#ifdef CONFIG_HUGETLBFS
 	if (is_file_hugepages(memfd))
 		return READ_ONCE(HUGETLBFS_I(file_inode(memfd))->seals);
+#endif
 	return -EINVAL;
 }
 EXPORT_SYMBOL_GPL(memfd_pin_get_seals);
