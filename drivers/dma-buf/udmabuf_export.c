@@ -76,29 +76,23 @@ static void udmabuf_release(struct dma_buf *dmabuf)
 	udmabuf_free(ubuf, !(ubuf->flags & UDMABUF_FLAGS_READONLY));
 }
 
+#define UDMABUF_OPS						\
+	.attach			= udmabuf_attach,		\
+	.detach			= udmabuf_detach,		\
+	.map_dma_buf		= udmabuf_map,			\
+	.unmap_dma_buf		= udmabuf_unmap,		\
+	.begin_cpu_access	= udmabuf_begin_cpu_access,	\
+	.end_cpu_access		= udmabuf_end_cpu_access,	\
+	.mmap			= udmabuf_mmap,			\
+	.release		= udmabuf_release
+
 static const struct dma_buf_ops udmabuf_ops = {
-	.attach			= udmabuf_attach,
-	.detach			= udmabuf_detach,
-	.map_dma_buf		= udmabuf_map,
-	.unmap_dma_buf		= udmabuf_unmap,
-	.begin_cpu_access	= udmabuf_begin_cpu_access,
-	.end_cpu_access		= udmabuf_end_cpu_access,
-	.mmap			= udmabuf_mmap,
+	UDMABUF_OPS,
 	.vmap			= udmabuf_vmap,
 	.vunmap			= udmabuf_vunmap,
-	.release		= udmabuf_release,
 };
 
-static const struct dma_buf_ops udmabuf_no_vmap_ops = {
-	.attach			= udmabuf_attach,
-	.detach			= udmabuf_detach,
-	.map_dma_buf		= udmabuf_map,
-	.unmap_dma_buf		= udmabuf_unmap,
-	.begin_cpu_access	= udmabuf_begin_cpu_access,
-	.end_cpu_access		= udmabuf_end_cpu_access,
-	.mmap			= udmabuf_mmap,
-	.release		= udmabuf_release,
-};
+static const struct dma_buf_ops udmabuf_no_vmap_ops = { UDMABUF_OPS };
 
 /*
  * The kernel's own mapping is writable, and has an array of all pages first, which

@@ -338,6 +338,14 @@ size_t fd_size(int fd)
 	return size;
 }
 
+int64_t fd_allocated(int fd)
+{
+	struct stat st;
+
+	igt_assert_eq(fstat(fd, &st), 0);
+	return st.st_blocks * 512;
+}
+
 void *map_fd(int fd, size_t size)
 {
 	void *ptr = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);

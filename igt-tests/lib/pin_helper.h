@@ -63,6 +63,8 @@ void seal(int memfd, int seals);
 int reopen(int fd, int flags);
 
 size_t fd_size(int fd);
+/* Of its pages, in bytes: what it has of them, and not holes */
+int64_t fd_allocated(int fd);
 void *map_fd(int fd, size_t size);
 void unmap(void *ptr, size_t size);
 

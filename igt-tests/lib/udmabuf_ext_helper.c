@@ -10,6 +10,13 @@
 #include "igt.h"
 #include "udmabuf_ext_helper.h"
 
+const struct memory_kind memory_kinds[] = {
+	{ "shmem", SHMEM },
+	{ "thp", THP },
+	{ "hugetlb", HUGE_2M },
+	{ }
+};
+
 struct udmabuf_info get_info(int dev)
 {
 	struct udmabuf_info info;

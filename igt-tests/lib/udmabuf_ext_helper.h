@@ -14,6 +14,12 @@
 #define ALLOW_READONLY	"parameters/allow_readonly"
 #define READONLY_ATTACH	"parameters/readonly_attach"
 
+/* Each kind of memory that a memfd can be of, and one without a name */
+extern const struct memory_kind {
+	const char *name;
+	enum backing backing;
+} memory_kinds[];
+
 struct udmabuf_info get_info(int dev);
 
 /* UDMABUF_CREATE_EXT; with __ it returns a negative error */

@@ -6,7 +6,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <sys/mman.h>
-#include <sys/stat.h>
 
 #include "hugetlb_helper.h"
 #include "igt.h"
@@ -71,14 +70,6 @@ static void remove_file(int fd, const char *path)
 	igt_assert_eq(unlink(path), 0);
 }
 
-static int64_t file_bytes(int fd)
-{
-	struct stat st;
-
-	igt_assert_eq(fstat(fd, &st), 0);
-	return st.st_blocks * 512;
-}
-
 static void refuse_pin(int fd, size_t offset, size_t size, int error)
 {
 	int64_t pins = pins_held();
@@ -136,7 +127,7 @@ static void test_beyond(void)
 
 	/* What was got on the way belongs to the file, as after page faults. */
 	refuse_pin(fd, 0, MIB(16), ENOMEM);
-	got = file_bytes(fd) / HUGE;
+	got = fd_allocated(fd) / HUGE;
 	check_counts(before, got, 0, 4 - got);
 	refuse_pin(fd, pages(1), MIB(8), ENOMEM);
 	igt_assert_eq(ftruncate(fd, 0), 0);
@@ -219,7 +210,7 @@ static void test_min_size_only(void)
 
 	igt_assert_eq(ftruncate(fd, MIB(8)), 0);
 	refuse_pin(fd, 0, MIB(8), ENOMEM);
-	got = file_bytes(fd) / HUGE;
+	got = fd_allocated(fd) / HUGE;
 	check_counts(before, got, 2 - got, 4 - got);
 	remove_file(fd, FILE_PATH);
 	check_counts(before, 0, 2, 4);
@@ -247,7 +238,7 @@ static void test_tmpfs(void)
 	igt_assert_eq(ftruncate(fd, pages(64)), 0);
 
 	refuse_pin(fd, 0, pages(64), ENOSPC);
-	got = file_bytes(fd);
+	got = fd_allocated(fd);
 	igt_assert_eq_s64(mount_free(), all - got);
 	igt_assert_eq(ftruncate(fd, 0), 0);
 	igt_assert_eq_s64(mount_free(), all);

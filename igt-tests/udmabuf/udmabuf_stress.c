@@ -11,7 +11,6 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
-#include <sys/stat.h>
 #include <sys/wait.h>
 
 #include "igt.h"
@@ -309,23 +308,22 @@ static void test_signals_hugetlb(int dev)
  */
 static int64_t wait_for_blocks(int memfd, int64_t min, pid_t pid)
 {
-	struct stat st;
+	int64_t allocated;
 	siginfo_t info;
 
 	do {
 		sched_yield();
-		igt_assert_eq(fstat(memfd, &st), 0);
+		allocated = fd_allocated(memfd);
 		info.si_pid = 0;
 		igt_assert_eq(waitid(P_PID, pid, &info,
 				     WEXITED | WNOHANG | WNOWAIT), 0);
-	} while (st.st_blocks * 512 < min && !info.si_pid);
-	return st.st_blocks * 512;
+	} while (allocated < min && !info.si_pid);
+	return allocated;
 }
 
 /* Kill a process in the middle of the call; returns how far it came, in bytes. */
 static int64_t kill_creator(int dev, int memfd, size_t size, size_t after)
 {
-	struct stat st;
 	int status;
 	pid_t pid;
 
@@ -340,8 +338,7 @@ static int64_t kill_creator(int dev, int memfd, size_t size, size_t after)
 	igt_assert_eq(kill(pid, SIGKILL), 0);
 	igt_assert_eq(waitpid(pid, &status, 0), pid);
 	igt_assert(WIFSIGNALED(status));
-	igt_assert_eq(fstat(memfd, &st), 0);
-	return st.st_blocks * 512;
+	return fd_allocated(memfd);
 }
 
 static void test_kill(int dev)

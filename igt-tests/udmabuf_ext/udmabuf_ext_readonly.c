@@ -33,17 +33,8 @@ static const struct reason {
 	{ "opened-write-sealed", F_SEAL_SHRINK | F_SEAL_WRITE, O_RDONLY },
 };
 
-static const struct memory {
-	const char *name;
-	enum backing backing;
-} memories[] = {
-	{ "shmem", SHMEM },
-	{ "thp", THP },
-	{ "hugetlb", HUGE_2M },
-};
-
 static const struct reason *reason;
-static const struct memory *memory;
+static const struct memory_kind *memory;
 
 static int forbid_writing(int memfd)
 {
@@ -327,7 +318,7 @@ static void test_clean(int dev)
 
 void udmabuf_ext_readonly_subtests(int dev)
 {
-	for (memory = memories; memory < memories + ARRAY_SIZE(memories); memory++) {
+	for (memory = memory_kinds; memory->name; memory++) {
 		for (reason = reasons; reason < reasons + ARRAY_SIZE(reasons);
 		     reason++) {
 			igt_describe_f("A read-only dma-buf of a memfd that is %s, made of %s, "

@@ -10,7 +10,6 @@
 #include <stdatomic.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/stat.h>
 
 #include "igt.h"
 #include "udmabuf_ext.h"
@@ -18,16 +17,7 @@
 #define SIZE	MIB(4)
 #define NPAGES	(SIZE / page_size())
 
-static const struct memory {
-	const char *name;
-	enum backing backing;
-} memories[] = {
-	{ "shmem", SHMEM },
-	{ "thp", THP },
-	{ "hugetlb", HUGE_2M },
-};
-
-static const struct memory *memory;
+static const struct memory_kind *memory;
 
 static int create_unsealed(int dev, int memfd)
 {
@@ -338,20 +328,12 @@ static void test_race(int dev)
 	}
 }
 
-static blkcnt_t blocks(int memfd)
-{
-	struct stat st;
-
-	igt_assert_eq(fstat(memfd, &st), 0);
-	return st.st_blocks;
-}
-
 /* When the first page has come, the file is to have none. */
 static void *truncate_filled_thread(void *arg)
 {
 	struct racer *racer = arg;
 
-	while (!blocks(racer->memfd) && !racer->stop)
+	while (!fd_allocated(racer->memfd) && !racer->stop)
 		;
 	if (ftruncate(racer->memfd, 0))
 		racer->error = errno;
@@ -377,13 +359,13 @@ static void test_filling_hugetlb(int dev)
 		close(dmabuf);
 	else
 		igt_assert_eq(dmabuf, -EINVAL);
-	igt_assert_lte(blocks(racer.memfd) * 512, MIB(2));
+	igt_assert_lte(fd_allocated(racer.memfd), MIB(2));
 	close(racer.memfd);
 }
 
 void udmabuf_ext_truncate_subtests(int dev)
 {
-	for (memory = memories; memory < memories + ARRAY_SIZE(memories); memory++) {
+	for (memory = memory_kinds; memory->name; memory++) {
 		igt_describe_f("All of a file of %s is cut off: the dma-buf keeps the pages, and "
 			       "shares none with the file when it grows again", memory->name);
 		igt_subtest_f("truncate-%s", memory->name)

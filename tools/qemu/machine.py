@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
 """A virtual machine, in a guest with our modules, that shows what tools/qemu/guest.c is
-told to show, on a virtio-gpu, and how guest-viewer gets at it."""
+told to show, on a virtio-gpu."""
 
 import json
 import os
@@ -16,10 +16,6 @@ PAGE = 4096
 PAGE_PIXELS = PAGE // 4
 MEMORY = 128			# MiB of the virtual machine
 CURSOR = "cursor 64 5 7"	# what the guest says of it: size, hot spot
-CURSOR_SEEN = "^cursor 64x64, 5,7$"	# and the viewer
-
-# For QEMU's display "dbus,p2p=yes".
-VIEWER = [os.path.abspath("build/examples/guest-viewer"), "--verbose", "display"]
 
 
 def picture(number, count):
