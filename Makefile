@@ -52,6 +52,10 @@ check-desktop:	## KWin, Weston, GTK, Qt and others of Debian's testing suite, be
 check-debug:	## IGT tests on that kernel alone, and the selftests of i915
 	tools/check debug
 
+.PHONY: lint
+lint:		## build what stands in a kernel's tree in all its forms, with all warnings
+	tools/lint
+
 KERNELS	?= 6.12 7.x
 .PHONY: bench
 bench:		## what udmabuf costs beside the kernel's own (KERNELS=: 6.12, 7.x, arm64)
