@@ -255,6 +255,9 @@
  * SUBTEST: failed-after-%s
  * Description: Pins on memory that fails stay, and are released: %arg[1]
  *
+ * SUBTEST: failed-attached-%s
+ * Description: A device stays attached to memory that fails, and the last one who lets go of it: %arg[1]
+ *
  * arg[1]:
  *
  * @shmem:		small pages

@@ -5,12 +5,15 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/falloc.h>
+#include <linux/kernel-page-flags.h>
 #include <signal.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 
 #include "igt.h"
 #include "memfd_pin.h"
 #include "phys_helper.h"
+#include "pin_test_helper.h"
 #include "process_helper.h"
 #include "udmabuf_helper.h"
 
@@ -193,6 +196,64 @@ static void test_after_hugetlb(int dev)
 	check_after(dev, HUGE_2M);
 }
 
+/* What the device reads of the dma-buf, but for the page or huge page that has failed */
+static void check_device(int test, enum backing backing)
+{
+	size_t end = backing == HUGE_2M ? HUGE_PAGES : FAILED;
+	char *read = anon(SIZE);
+	struct pin_test_dma dma = { .size = pages(end), .data = (uintptr_t)read };
+
+	igt_assert_eq(ioctl(test, PIN_TEST_DMA_READ, &dma), 0);
+	igt_assert_eq(count_filled(read, 0, end, 1), end);
+	igt_assert_eq(munmap(read, SIZE), 0);
+}
+
+/*
+ * A device stays attached, and can be detached; another one can be attached, since the
+ * dma-buf has all its pages. What has failed goes nowhere else when they are let go.
+ */
+static void check_attached(int dev, enum backing backing)
+{
+	struct pin_test_attach attach = { .max_seg_size = SIZE };
+	int memfd = sealed_memfd(backing, SIZE), test = open_device();
+	uint64_t frame, ns;
+
+	require_pinnable(backing);
+	require_hwpoison();
+	fill_file(memfd);
+	frame = find_frame(memfd);
+	attach.fd = create(dev, memfd, 0, SIZE);
+	igt_assert_eq(ioctl(test, PIN_TEST_ATTACH, &attach), 0);
+	fail_frame(frame);
+	check_device(test, backing);
+	igt_assert_eq(ioctl(test, PIN_TEST_DETACH, &ns), 0);
+	igt_assert_eq(ioctl(test, PIN_TEST_ATTACH, &attach), 0);
+	check_device(test, backing);
+	/* The device has it last. */
+	close(memfd);
+	close(attach.fd);
+	check_device(test, backing);
+	close(test);
+	igt_assert(frame_flags(frame) & 1ull << KPF_HWPOISON);
+	igt_assert(!(frame_flags(frame) & 1ull << KPF_BUDDY));
+	mend_frame(frame);
+}
+
+static void test_attached_shmem(int dev)
+{
+	check_attached(dev, SHMEM);
+}
+
+static void test_attached_thp(int dev)
+{
+	check_attached(dev, THP);
+}
+
+static void test_attached_hugetlb(int dev)
+{
+	check_attached(dev, HUGE_2M);
+}
+
 void memfd_pin_failure_subtests(int dev)
 {
 	igt_describe("EIO for a range with failed memory, and nothing pinned: small pages");
@@ -218,4 +279,16 @@ void memfd_pin_failure_subtests(int dev)
 	igt_describe("Pins on memory that fails stay, and are released: 2 MiB hugetlb pages");
 	igt_subtest("failed-after-hugetlb")
 		udmabuf_test(test_after_hugetlb, dev);
+	igt_describe("A device stays attached to memory that fails, and the last one who lets "
+		     "go of it: small pages");
+	igt_subtest("failed-attached-shmem")
+		udmabuf_test(test_attached_shmem, dev);
+	igt_describe("A device stays attached to memory that fails, and the last one who lets "
+		     "go of it: transparent huge pages");
+	igt_subtest("failed-attached-thp")
+		udmabuf_test(test_attached_thp, dev);
+	igt_describe("A device stays attached to memory that fails, and the last one who lets "
+		     "go of it: 2 MiB hugetlb pages");
+	igt_subtest("failed-attached-hugetlb")
+		udmabuf_test(test_attached_hugetlb, dev);
 }
