@@ -62,6 +62,17 @@ static struct folio *shmem_bring_in(struct file *memfd, struct pin_cursor *curso
 	return IS_ERR(page) ? ERR_CAST(page) : page_folio(page);
 }
 
+/* How many pages the page cache has of the file. */
+static unsigned long count_pages(const struct address_space *mapping)
+{
+	/*
+	 * Others change it by plain stores, with the cache's lock held. It may be the
+	 * number of before: then a hole is taken for one that others have just filled,
+	 * and shmem itself finds what is there.
+	 */
+	return data_race(READ_ONCE(mapping->nrpages));
+}
+
 /* How often the calling thread has slept, or made way for others. */
 static unsigned long nr_switches(void)
 {
@@ -93,9 +104,9 @@ static int shmem_populate(struct file *memfd, struct pin_cursor *cursor,
 		 * whenever this sleeps, also to take away as many.
 		 */
 		entry = NULL;
-		if (index >= hole_end || READ_ONCE(mapping->nrpages) != nrpages ||
+		if (index >= hole_end || count_pages(mapping) != nrpages ||
 		    nr_switches() != switches) {
-			nrpages = READ_ONCE(mapping->nrpages);
+			nrpages = count_pages(mapping);
 			switches = nr_switches();
 			hole_end = index;
 			entry = xa_find(&mapping->i_pages, &hole_end, *last,
