@@ -55,12 +55,18 @@ void udmabuf_free_writer(struct udmabuf_writer *writer)
 	kfree(writer);
 }
 
+/* The buffer's, or NULL. They are made without the lock, when others may hold it. */
+static struct udmabuf_writers *get_writers(struct udmabuf_sync *sync)
+{
+	return READ_ONCE(sync->writers);
+}
+
 /* Make the buffer's, if this is the first one: most have none. Without the lock. */
 static bool make_writers(struct udmabuf_sync *sync)
 {
 	struct udmabuf_writers *writers;
 
-	if (READ_ONCE(sync->writers))
+	if (get_writers(sync))
 		return true;
 	writers = kmalloc(sizeof(*writers), GFP_KERNEL_ACCOUNT);
 	if (!writers)
@@ -132,17 +138,18 @@ static bool writer_less(struct rb_node *a, const struct rb_node *b)
  */
 void udmabuf_remove_writer(struct udmabuf_sync *sync, struct udmabuf_writer *writer)
 {
-	rb_erase(&writer->node, &sync->writers->tree);
+	rb_erase(&writer->node, &get_writers(sync)->tree);
 	list_del(&writer->link);
 	udmabuf_free_writer(writer);
 }
 
 static struct udmabuf_writer *first_writer(struct udmabuf_sync *sync)
 {
-	if (!sync->writers)
+	struct udmabuf_writers *writers = get_writers(sync);
+
+	if (!writers)
 		return NULL;
-	return list_first_entry_or_null(&sync->writers->queue, struct udmabuf_writer,
-					link);
+	return list_first_entry_or_null(&writers->queue, struct udmabuf_writer, link);
 }
 
 /* Whether the thread can still go on with its access: it runs the same program. */
@@ -179,15 +186,16 @@ struct udmabuf_writer *udmabuf_find_writer(struct udmabuf_sync *sync, bool any_t
 		.exec_id = current->self_exec_id,
 		.thread = task_pid(current),
 	};
+	struct udmabuf_writers *writers = get_writers(sync);
 	struct udmabuf_writer *writer;
 	struct rb_node *node;
 
-	if (!sync->writers)
+	if (!writers)
 		return NULL;
-	node = rb_find(&key, &sync->writers->tree, compare_threads);
+	node = rb_find(&key, &writers->tree, compare_threads);
 	if (node || !any_thread)
 		return rb_entry_safe(node, struct udmabuf_writer, node);
-	while ((node = rb_find(&key, &sync->writers->tree, compare_programs))) {
+	while ((node = rb_find(&key, &writers->tree, compare_programs))) {
 		writer = rb_entry(node, struct udmabuf_writer, node);
 		if (is_alive(writer))
 			return writer;
@@ -209,7 +217,7 @@ struct udmabuf_writer *udmabuf_find_writer(struct udmabuf_sync *sync, bool any_t
  */
 void udmabuf_add_writer(struct udmabuf_sync *sync, struct udmabuf_writer *writer)
 {
-	struct udmabuf_writers *writers = sync->writers;
+	struct udmabuf_writers *writers = get_writers(sync);
 	struct udmabuf_writer *first;
 	int i;
 
