@@ -56,6 +56,10 @@ check-debug:	## IGT tests on that kernel alone, and the selftests of i915
 lint:		## build what stands in a kernel's tree in all its forms, with all warnings
 	tools/lint
 
+.PHONY: check-kcsan
+check-kcsan:	## tests with threads, on a kernel that looks for data races in our code
+	tools/check kcsan
+
 KERNELS	?= 6.12 7.x
 .PHONY: bench
 bench:		## what udmabuf costs beside the kernel's own (KERNELS=: 6.12, 7.x, arm64)
