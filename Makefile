@@ -55,6 +55,9 @@ check-debug:	## IGT tests on that kernel alone, and the selftests of i915
 .PHONY: lint
 lint:		## build what stands in a kernel's tree in all its forms, with all warnings
 	tools/lint
+.PHONY: series-check
+series-check:	## apply, build, test and measure the patches for Linux that are in series/
+	tools/series check
 
 .PHONY: check-kcsan
 check-kcsan:	## tests with threads, on a kernel that looks for data races in our code
