@@ -55,6 +55,7 @@ check-debug:	## IGT tests on that kernel alone, and the selftests of i915
 .PHONY: lint
 lint:		## build what stands in a kernel's tree in all its forms, with all warnings
 	tools/lint
+
 .PHONY: series-check
 series-check:	## apply, build, test and measure the patches for Linux that are in series/
 	tools/series check
