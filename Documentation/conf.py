@@ -45,7 +45,7 @@ nitpick_ignore_regex = [
 # What other modules can call
 CALLS = re.compile(r"(?:``)?\b(memfd_pins_\w+|memfd_pin_range|memfd_pin_get_seals"
                    r"|pin_(?:un)?charge\w*|pin_account_query|pin_mounts?_\w+"
-                   r"|pin_user_pages_fast_only|udmabuf_export_file)\(\)(?:``)?")
+                   r"|pin_user_pages_fast_\w+|udmabuf_export_file)\(\)(?:``)?")
 
 
 class KernelDoc(SphinxDirective):

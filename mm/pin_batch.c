@@ -95,7 +95,7 @@ static int pin_locked(struct address_space *mapping, struct pin_cursor *cursor)
 	if (!err && may_be_movable(folio))
 		err = -EXDEV;
 	if (!err) {
-		ref_to_pin(folio);
+		folio_refs_to_pins(folio, 1);
 		count_pin(&counter, folio);
 		flush_pins(&counter);
 		/* There is room for a span. */

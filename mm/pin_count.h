@@ -26,18 +26,18 @@ static inline bool too_many_pins(struct folio *folio)
 }
 
 /*
- * Turn a reference into a pin. NR_FOLL_PIN_ACQUIRED of the folio's node is the
+ * Turn references into pins. NR_FOLL_PIN_ACQUIRED of the folio's node is the
  * caller's to count.
  */
-static inline void ref_to_pin(struct folio *folio)
+static inline void folio_refs_to_pins(struct folio *folio, int nr)
 {
 	if (folio_test_large(folio))
-		atomic_inc(&folio->_pincount);
+		atomic_add(nr, &folio->_pincount);
 	else
-		folio_ref_add(folio, GUP_PIN_COUNTING_BIAS - 1);
+		folio_ref_add(folio, nr * (GUP_PIN_COUNTING_BIAS - 1));
 }
 
-/* Undo ref_to_pin() and the reference; NR_FOLL_PIN_RELEASED is the caller's. */
+/* Undo one of folio_refs_to_pins() and the reference; NR_FOLL_PIN_RELEASED is the caller's. */
 static inline void put_pin(struct folio *folio)
 {
 	if (folio_test_large(folio)) {
@@ -75,10 +75,16 @@ static inline void count_for(struct pin_counter *counter, struct folio *folio)
 	}
 }
 
-static inline void count_pin(struct pin_counter *counter, struct folio *folio)
+static inline void count_pins(struct pin_counter *counter, struct folio *folio,
+			      long nr)
 {
 	count_for(counter, folio);
-	counter->nr++;
+	counter->nr += nr;
+}
+
+static inline void count_pin(struct pin_counter *counter, struct folio *folio)
+{
+	count_pins(counter, folio, 1);
 }
 
 #endif /* _PIN_COUNT_H */

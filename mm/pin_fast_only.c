@@ -54,21 +54,45 @@ static bool fail_this_call(void)
 	return true;
 }
 
+static noinline int large_run_length(struct folio *folio, struct page **pages, int nr)
+{
+	struct page **page = pages, **end, *next = pages[0];
+	unsigned long left;
+
+	left = folio_nr_pages(folio) - folio_page_idx(folio, next);
+	end = pages + min_t(unsigned long, nr, left);
+	do {
+		page++;
+		next++;
+	} while (page < end && *page == next);
+	return page - pages;
+}
+
+/*
+ * How many of @pages, from the first one on, lie side by side in its folio: what is done
+ * to a folio is done once for them.
+ */
+static inline int run_length(struct folio *folio, struct page **pages, int nr)
+{
+	return folio_test_large(folio) ? large_run_length(folio, pages, nr) : 1;
+}
+
 /* Make pins of references. The zero page is not counted, nor is its pin. */
 static void refs_to_pins(struct page **pages, int nr)
 {
 	struct pin_counter counter = { .item = NR_FOLL_PIN_ACQUIRED };
 	struct folio *folio;
-	int i;
+	int i, n;
 
-	for (i = 0; i < nr; i++) {
+	for (i = 0; i < nr; i += n) {
+		folio = page_folio(pages[i]);
+		n = run_length(folio, pages + i, nr - i);
 		if (is_zero_page(pages[i])) {
-			put_page(pages[i]);
+			folio_put_refs(folio, n);
 			continue;
 		}
-		folio = page_folio(pages[i]);
-		ref_to_pin(folio);
-		count_pin(&counter, folio);
+		folio_refs_to_pins(folio, n);
+		count_pins(&counter, folio, n);
 	}
 	flush_pins(&counter);
 }
@@ -93,40 +117,82 @@ static void undo_pins(struct page **pages, int nr)
 	flush_pins(&counter);
 }
 
-/*
- * An anonymous page that others have too is replaced when one of them writes. That
- * it is not shared is said by the page itself, or, where one PMD maps all of a
- * folio, only by the folio's first page.
- */
-static bool may_be_replaced(struct page *page)
+static void put_refs(struct page **pages, int nr)
 {
-	struct folio *folio = page_folio(page);
+	struct folio *folio;
+	int i, n;
 
-	if (!folio_test_anon(folio) || PageAnonExclusive(page))
-		return false;
-	return !folio_test_large(folio) || !folio_entire_mapcount(folio) ||
-	       !PageAnonExclusive(&folio->page);
+	for (i = 0; i < nr; i += n) {
+		folio = page_folio(pages[i]);
+		n = run_length(folio, pages + i, nr - i);
+		folio_put_refs(folio, n);
+	}
 }
 
-/* Whether a pinned page is still what the process has there, and will be. */
-static bool still_there(struct page *page, struct page *again)
+/*
+ * How many of the pages of a folio, from the first one on, are not going to be replaced.
+ * An anonymous page that others have too is, when one of them writes. That it is not
+ * shared is said by the page itself, or, where one PMD maps all of a folio, only by the
+ * folio's first page.
+ */
+static int that_stay(struct folio *folio, struct page **pages, int nr)
 {
-	return page == again && !may_be_replaced(page) &&
-	       !too_many_pins(page_folio(page));
+	int n = 0;
+
+	if (!folio_test_anon(folio))
+		return nr;
+	if (folio_test_large(folio) && folio_entire_mapcount(folio) &&
+	    PageAnonExclusive(&folio->page))
+		return nr;
+	while (n < nr && PageAnonExclusive(pages[n]))
+		n++;
+	return n;
+}
+
+/* How many pinned pages, from the first one on, are not going to be replaced. */
+static int find_replaced(struct page **pages, int nr)
+{
+	struct folio *folio;
+	int i, n, stay;
+
+	for (i = 0; i < nr; i += n) {
+		folio = page_folio(pages[i]);
+		n = run_length(folio, pages + i, nr - i);
+		stay = too_many_pins(folio) ? 0 : that_stay(folio, pages + i, n);
+		if (stay < n)
+			return i + stay;
+	}
+	return nr;
+}
+
+/* How many pinned pages, from the first one on, the process still has there. */
+static int look_again(unsigned long start, int nr, unsigned int gup_flags,
+		      struct page **pages)
+{
+	struct page *again[FAST_ONLY_BATCH];
+	int got, same = 0;
+
+	got = get_user_pages_fast_only(start, nr, gup_flags, again);
+	if (got <= 0)
+		return 0;
+	while (same < got && pages[same] == again[same])
+		same++;
+	put_refs(again, got);
+	return same;
 }
 
 /*
  * References do not keep fork() and reclaim from sharing a page, or from taking
  * it away; pins do, from the moment on at which they can be seen. So the page
- * tables are read again after that, and what changed in between is let go.
+ * tables are read again after that, and what changed in between is let go; unless
+ * somebody else is told of what changes.
  */
 static int pin_some(unsigned long start, int nr, unsigned int gup_flags,
-		    struct page **pages)
+		    struct page **pages, bool watched)
 {
-	struct page *again[FAST_ONLY_BATCH];
 	struct mm_struct *mm = current->mm;
 	unsigned int seq;
-	int got, good, i;
+	int good;
 
 	/* Without this, fork() does not even look for pins. */
 	if (!mm_flags_test(MMF_HAS_PINNED, mm))
@@ -144,17 +210,34 @@ static int pin_some(unsigned long start, int nr, unsigned int gup_flags,
 	/* The pins before the second look; pairs with whoever clears an entry. */
 	smp_mb();
 
-	got = get_user_pages_fast_only(start, nr, gup_flags, again);
-	for (good = 0; good < got; good++)
-		if (!still_there(pages[good], again[good]))
-			break;
-	for (i = 0; i < got; i++)
-		put_page(again[i]);
+	good = watched ? nr : look_again(start, nr, gup_flags, pages);
+	good = find_replaced(pages, good);
 	if (read_seqcount_retry(&mm->write_protect_seq, seq))
 		good = 0;
 
 	undo_pins(pages + good, nr - good);
 	return good;
+}
+
+static int pin_all(unsigned long start, int nr_pages, unsigned int gup_flags,
+		   struct page **pages, bool watched)
+{
+	int done = 0, some, nr;
+
+	if (gup_flags & ~FAST_ONLY_FLAGS || !current->mm || fail_this_call())
+		return 0;
+
+	while (done < nr_pages) {
+		nr = nr_pages - done;
+		if (!watched)
+			nr = min(nr, FAST_ONLY_BATCH);
+		some = pin_some(start + (unsigned long)done * PAGE_SIZE, nr,
+				gup_flags, pages + done, watched);
+		done += some;
+		if (some < nr)
+			break;
+	}
+	return done;
 }
 
 /**
@@ -179,19 +262,29 @@ static int pin_some(unsigned long start, int nr, unsigned int gup_flags,
 int pin_user_pages_fast_only(unsigned long start, int nr_pages,
 			     unsigned int gup_flags, struct page **pages)
 {
-	int done = 0, some, nr;
-
-	if (gup_flags & ~FAST_ONLY_FLAGS || !current->mm || fail_this_call())
-		return 0;
-
-	while (done < nr_pages) {
-		nr = min(nr_pages - done, FAST_ONLY_BATCH);
-		some = pin_some(start + (unsigned long)done * PAGE_SIZE, nr,
-				gup_flags, pages + done);
-		done += some;
-		if (some < nr)
-			break;
-	}
-	return done;
+	return pin_all(start, nr_pages, gup_flags, pages, false);
 }
 EXPORT_SYMBOL_GPL(pin_user_pages_fast_only);
+
+/**
+ * pin_user_pages_fast_watched() - the same for who has an MMU notifier on the range
+ * @start: user address of the first page
+ * @nr_pages: number of pages
+ * @gup_flags: as pin_user_pages_fast_only()
+ * @pages: where to put them
+ *
+ * For less than pin_user_pages_fast_only(), pins pages that the process had at some moment
+ * of the call. It may not have them any more: the notifier has been told of that, so the
+ * caller has read its sequence before (mmu_interval_read_begin()), and lets the pages go if
+ * it has changed afterwards (mmu_interval_read_retry()).
+ *
+ * Context: as pin_user_pages_fast_only().
+ *
+ * Return: as pin_user_pages_fast_only().
+ */
+int pin_user_pages_fast_watched(unsigned long start, int nr_pages,
+				unsigned int gup_flags, struct page **pages)
+{
+	return pin_all(start, nr_pages, gup_flags, pages, true);
+}
+EXPORT_SYMBOL_GPL(pin_user_pages_fast_watched);

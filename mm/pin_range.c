@@ -274,16 +274,24 @@ EXPORT_SYMBOL_GPL(memfd_pin_range);
 unsigned int memfd_pins_add_pages(struct memfd_pins *pins, struct page **pages,
 				  unsigned int nr)
 {
+	unsigned long max = min_t(unsigned long, nr, U32_MAX - pins->nr_pages);
 	struct memfd_span *last = NULL;
-	unsigned long pfn;
-	unsigned int i;
+	unsigned int i, run, end;
+	unsigned long pfn, next;
 
 	if (pins->nr_spans)
 		last = get_span(pins, pins->nr_spans - 1);
-	for (i = 0; i < nr && pins->nr_pages < U32_MAX; i++, pins->nr_pages++) {
+	for (i = 0; i < max; i = end, pins->nr_pages += run) {
 		pfn = page_to_pfn(pages[i]);
+		next = pfn + 1;
+		end = i + 1;
+		while (end < max && page_to_pfn(pages[end]) == next) {
+			end++;
+			next++;
+		}
+		run = end - i;
 		if (last && pfn == last->pfn + last->nr) {
-			last->nr++;
+			last->nr += run;
 			continue;
 		}
 		if (pins->nr_spans == pins->max_spans &&
@@ -292,7 +300,7 @@ unsigned int memfd_pins_add_pages(struct memfd_pins *pins, struct page **pages,
 		last = get_span(pins, pins->nr_spans++);
 		last->pfn = pfn;
 		last->index = pins->nr_pages;
-		last->nr = 1;
+		last->nr = run;
 	}
 	return i;
 }

@@ -160,7 +160,12 @@ static long pin_pages(struct test_pins *pins)
 	if (pins->range.call == PIN_TEST_FAST_ONLY) {
 		/* It must not sleep: kernels built for that complain. */
 		preempt_disable();
-		ret = pin_user_pages_fast_only(start, nr, flags, pins->pages);
+		if (pins->watched)
+			ret = pin_user_pages_fast_watched(start, nr, flags,
+							  pins->pages);
+		else
+			ret = pin_user_pages_fast_only(start, nr, flags,
+						       pins->pages);
 		preempt_enable();
 		return ret;
 	}

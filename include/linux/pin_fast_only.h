@@ -15,6 +15,8 @@ extern u32 pin_fast_only_interval;
 
 int pin_user_pages_fast_only(unsigned long start, int nr_pages,
 			     unsigned int gup_flags, struct page **pages);
+int pin_user_pages_fast_watched(unsigned long start, int nr_pages,
+				unsigned int gup_flags, struct page **pages);
 void pin_fast_only_debugfs(struct dentry *parent);
 
 #endif /* _LINUX_PIN_FAST_ONLY_H */
