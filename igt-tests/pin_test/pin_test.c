@@ -320,6 +320,17 @@
  * @munmap:	munmap() and mmap()
  * @mprotect:	mprotect()
  */
+
+/**
+ * SUBTEST: race-watched-%s
+ * Description: pin_user_pages_fast_watched() during %arg[1]: what the notifier has not let
+ *              go is the process's
+ *
+ * arg[1]:
+ *
+ * @fork:	fork()
+ * @swap:	swap-out
+ */
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>

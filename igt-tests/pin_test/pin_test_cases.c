@@ -196,7 +196,7 @@ static void test_notifier(void)
 
 	fill(mem, 0, NPAGES, 1);
 	fill(other, 0, NPAGES, 1);
-	dev = pin(PIN_TEST_FAST, PIN_TEST_NOTIFY | PIN_TEST_WRITE, mem, NPAGES);
+	dev = pin(PIN_TEST_FAST_ONLY, PIN_TEST_NOTIFY | PIN_TEST_WRITE, mem, NPAGES);
 	igt_assert_eq(device_count_filled(dev, NPAGES, 1), NPAGES);
 	igt_assert_eq_s64(pins_held(), pins + NPAGES);
 

@@ -10,6 +10,7 @@
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/wait.h>
+#include <unistd.h>
 
 #include "igt.h"
 #include "pin_test.h"
@@ -25,6 +26,7 @@
 
 static char *mem;
 static atomic_bool stop;
+static unsigned int still_pinned;
 
 /* These leave the contents as they are. */
 
@@ -102,13 +104,30 @@ static void check_same(int dev, size_t first, size_t nr, bool write, int i)
 	}
 }
 
-static void check_race(void (*adversary)(void), bool contents)
+/* What a notifier has let go is not read any more; but what is read is the same. */
+static void check_same_or_gone(int dev, size_t first, size_t nr, int i)
+{
+	for (size_t k = 0; k < nr; k++) {
+		atomic_ullong *word = (atomic_ullong *)(mem + pages(first + k));
+		uint64_t seen;
+
+		*word = i;
+		if (pread(dev, &seen, sizeof(seen), pages(k)) == sizeof(seen)) {
+			igt_assert_eq_u64(seen, i);
+			still_pinned++;
+		}
+		*word = 1;
+	}
+}
+
+static void check_race(void (*adversary)(void), bool contents, unsigned int notify)
 {
 	int dev = open_device(), pinned = 0;
 	pthread_t thread;
 
 	memset(mem, 1, pages(NPAGES));
 	stop = false;
+	still_pinned = 0;
 	igt_assert_eq(pthread_create(&thread, NULL, adversary_thread,
 				     &adversary), 0);
 	/* At a bad moment for each of them, nothing is there to be pinned. */
@@ -119,12 +138,14 @@ static void check_race(void (*adversary)(void), bool contents)
 
 		for (size_t k = 0; contents && k < count; k++)
 			WRITE_ONCE(mem[pages(first + k)], 1);
-		nr = __pin(dev, PIN_TEST_FAST_ONLY, flags, mem + pages(first),
-			   count);
+		nr = __pin(dev, PIN_TEST_FAST_ONLY, flags | notify,
+			   mem + pages(first), count);
 		igt_assert(nr >= 0 && nr <= (int64_t)count);
 		if (!nr)
 			continue;
-		if (contents)
+		if (notify)
+			check_same_or_gone(dev, first, nr, i);
+		else if (contents)
 			check_same(dev, first, nr, flags, i);
 		igt_assert_eq(ioctl(dev, PIN_TEST_UNPIN, PIN_TEST_DIRTY), 0);
 		pinned++;
@@ -132,6 +153,8 @@ static void check_race(void (*adversary)(void), bool contents)
 	stop = true;
 	igt_assert_eq(pthread_join(thread, NULL), 0);
 	igt_info("%d pins taken\n", pinned);
+	/* Else nothing was compared. */
+	igt_assert(!notify || still_pinned);
 	close(dev);
 	unmap(mem, pages(NPAGES));
 }
@@ -139,20 +162,34 @@ static void check_race(void (*adversary)(void), bool contents)
 static void test_fork(void)
 {
 	mem = anon_small(pages(NPAGES));
-	check_race(share, true);
+	check_race(share, true, 0);
 }
 
 static void test_fork_thp(void)
 {
 	mem = anon_thp(HUGE);
-	check_race(share, true);
+	check_race(share, true, 0);
+}
+
+static void test_fork_watched(void)
+{
+	mem = anon_small(pages(NPAGES));
+	check_race(share, true, PIN_TEST_NOTIFY);
+}
+
+static void test_swap_watched(void)
+{
+	swap_on(MIB(64));
+	mem = anon_small(pages(NPAGES));
+	check_race(page_out, true, PIN_TEST_NOTIFY);
+	swap_off();
 }
 
 static void test_swap(void)
 {
 	swap_on(MIB(64));
 	mem = anon_small(pages(NPAGES));
-	check_race(page_out, true);
+	check_race(page_out, true, 0);
 	swap_off();
 }
 
@@ -160,7 +197,7 @@ static void test_swap_thp(void)
 {
 	swap_on(MIB(64));
 	mem = anon_thp(HUGE);
-	check_race(page_out, true);
+	check_race(page_out, true, 0);
 	swap_off();
 }
 
@@ -170,25 +207,25 @@ static void test_ksm(void)
 	set(KSM "sleep_millisecs", "0");
 	set(KSM "run", "1");
 	mem = anon_small(pages(NPAGES));
-	check_race(merge, true);
+	check_race(merge, true, 0);
 }
 
 static void test_discard(void)
 {
 	mem = anon_small(pages(NPAGES));
-	check_race(discard, false);
+	check_race(discard, false, 0);
 }
 
 static void test_munmap(void)
 {
 	mem = anon_small(pages(NPAGES));
-	check_race(map_anew, false);
+	check_race(map_anew, false, 0);
 }
 
 static void test_protect(void)
 {
 	mem = anon_small(pages(NPAGES));
-	check_race(protect, false);
+	check_race(protect, false, 0);
 }
 
 void pin_race_subtests(void)
@@ -209,6 +246,14 @@ void pin_race_subtests(void)
 		     "what it pins stays in its place, and no pin is left behind");
 	igt_subtest("race-swap-thp")
 		pin_test(test_swap_thp);
+	igt_describe("pin_user_pages_fast_watched() during fork(): what the notifier has not let "
+		     "go is the process's");
+	igt_subtest("race-watched-fork")
+		pin_test(test_fork_watched);
+	igt_describe("pin_user_pages_fast_watched() during swap-out: what the notifier has not let "
+		     "go is the process's");
+	igt_subtest("race-watched-swap")
+		pin_test(test_swap_watched);
 	igt_describe("pin_user_pages_fast_only() during merging of equal pages: what it pins "
 		     "stays in its place, and no pin is left behind");
 	igt_subtest("race-ksm")
