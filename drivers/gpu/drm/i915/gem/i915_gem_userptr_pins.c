@@ -13,7 +13,7 @@
 static void finish_release(struct work_struct *work);
 
 /* Pages that are pinned between two looks at the signals. */
-#define USERPTR_BATCH	64
+#define USERPTR_BATCH	128
 
 /**
  * userptr_pins_alloc() - make an empty list of pinned pages
@@ -174,7 +174,7 @@ struct userptr_pins *userptr_pin_user(struct workqueue_struct *wq,
 		}
 		nr = min_t(u32, nr_pages - done, USERPTR_BATCH);
 		addr = start + (done << PAGE_SHIFT);
-		err = pin_user_pages_fast_only(addr, nr, gup_flags, pages);
+		err = pin_user_pages_fast_watched(addr, nr, gup_flags, pages);
 		if (!err)
 			err = pin_user_pages_fast(addr, nr, gup_flags, pages);
 		if (err <= 0) {
