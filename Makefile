@@ -69,6 +69,10 @@ KERNELS	?= 6.12 7.x
 bench:		## what udmabuf costs beside the kernel's own (KERNELS=: 6.12, 7.x, arm64)
 	tools/bench/run $(KERNELS)
 
+.PHONY: bench-i915
+bench-i915:	## what i915's userptr objects cost beside mainline's, on 6.12
+	tools/bench/i915
+
 .PHONY: doc
 doc:		## make build/doc/html/ of the pages, the man pages and the kernel-doc comments
 	tools/doc
