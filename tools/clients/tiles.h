@@ -11,7 +11,7 @@
 #include <wayland-client.h>
 
 #define COLUMNS 6
-#define ROWS 6
+#define ROWS 7
 #define TILE_WIDTH 128		/* pixels */
 #define TILE_HEIGHT 128
 
@@ -36,6 +36,12 @@ struct wl_surface *window_tile(struct window *window, int index);
 /* Until what was committed to a surface is on screen. */
 void window_wait_frame(struct wl_display *display, struct wl_event_queue *queue,
 		       struct wl_surface *surface);
+/*
+ * Another connection, on which a pool or a buffer has the id of this one, and lies in a file
+ * in which there is nothing.
+ */
+struct wl_display *window_double_pool(struct wl_shm_pool *pool);
+struct wl_display *window_double_buffer(struct wl_buffer *buffer);
 /* Attaches its background again; it may be hidden. */
 void window_attach_background(struct window *window);
 /* Shows the window once more, with all that is in its buffers now. */
@@ -79,6 +85,7 @@ enum {
 	BUFFER_DISPATCHED	= 1 << 9,	/* by a function, not by listeners */
 	BUFFER_WRAPPED		= 1 << 10,	/* made by way of a wrapper of the pool */
 	WHILE_READING		= 1 << 11,	/* between prepare_read and read_events */
+	IDS_DOUBLED		= 1 << 12,	/* on another connection, and later */
 };
 
 struct kind {
@@ -104,6 +111,7 @@ struct tile {
 	struct wl_event_queue *queue;	/* NULL: the default one */
 	struct wl_buffer *buffers[2];	/* the second only if it is redrawn */
 	bool busy[2];
+	struct wl_display *doubles[2];	/* of its pool and of its buffer */
 	void *map;
 	size_t size;			/* of the map, in bytes */
 };

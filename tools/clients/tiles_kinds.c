@@ -58,6 +58,7 @@ const struct kind kinds[] = {
 	{ "array", XRGB, .entry = ENTRY_ARRAY },
 	{ "array versioned", XRGB, .entry = ENTRY_ARRAY_VERSIONED },
 	{ "old", XRGB, .entry = ENTRY_OLD },
+	{ "ids doubled", XRGB, .flags = IDS_DOUBLED },
 };
 
 const int nr_kinds = sizeof(kinds) / sizeof(kinds[0]);
@@ -193,10 +194,14 @@ static void make_buffers(struct tile *tile)
 	}
 	if (kind->flags & POOL_GONE)
 		close(fd);
+	if (kind->flags & IDS_DOUBLED)
+		tile->doubles[0] = window_double_pool(pool);
 	for (int i = 0; i < nr; i++) {
 		draw(tile, i, i);
 		tile->buffers[i] = make_buffer(tile, pool, i);
 	}
+	if (kind->flags & IDS_DOUBLED)
+		tile->doubles[1] = window_double_buffer(tile->buffers[0]);
 	if (kind->flags & POOL_FORGOTTEN)
 		wl_proxy_destroy((struct wl_proxy *)pool);
 	else
@@ -269,9 +274,12 @@ void tile_scribble(struct tile *tile)
 void tile_destroy(struct tile *tile)
 {
 	wl_surface_destroy(tile->surface);
-	for (int i = 0; i < 2; i++)
+	for (int i = 0; i < 2; i++) {
 		if (tile->buffers[i])
 			entry_destroy_buffer(tile->kind->entry, tile->buffers[i]);
+		if (tile->doubles[i])
+			wl_display_disconnect(tile->doubles[i]);
+	}
 	if (tile->queue)
 		wl_event_queue_destroy(tile->queue);
 	munmap(tile->map, tile->size);

@@ -129,11 +129,9 @@ void window_wait_frame(struct wl_display *display, struct wl_event_queue *queue,
 			die("the connection has broken: %m");
 }
 
-void window_open(struct window *window, const char *title)
+static void open_connection(struct window *window)
 {
 	struct wl_registry *registry;
-	struct xdg_surface *xdg_surface;
-	struct xdg_toplevel *toplevel;
 
 	window->display = wl_display_connect(NULL);
 	if (!window->display)
@@ -145,7 +143,14 @@ void window_open(struct window *window, const char *title)
 	if (!window->compositor || !window->subcompositor || !window->shm ||
 	    !window->wm_base)
 		die("the compositor lacks a protocol");
+}
 
+void window_open(struct window *window, const char *title)
+{
+	struct xdg_surface *xdg_surface;
+	struct xdg_toplevel *toplevel;
+
+	open_connection(window);
 	window->surface = wl_compositor_create_surface(window->compositor);
 	xdg_surface = xdg_wm_base_get_xdg_surface(window->wm_base, window->surface);
 	xdg_surface_add_listener(xdg_surface, &xdg_surface_listener, window);
@@ -174,6 +179,40 @@ struct wl_surface *window_tile(struct window *window, int index)
 	/* The parent's commit makes it part of the window. */
 	wl_surface_commit(window->surface);
 	return surface;
+}
+
+/* Ids count up from what open_connection() has made. */
+static struct wl_display *make_double(uint32_t id, bool is_buffer)
+{
+	int size = TILE_WIDTH * TILE_HEIGHT * 4;
+	int fd = memfd_create("double", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+	struct window window = { 0 };
+	struct wl_shm_pool *pool;
+	struct wl_proxy *last;
+
+	if (fd < 0 || ftruncate(fd, size))
+		die("memfd: %m");
+	open_connection(&window);
+	pool = wl_shm_create_pool(window.shm, fd, size);
+	for (last = (struct wl_proxy *)pool; wl_proxy_get_id(last) < id;)
+		last = is_buffer ?
+			(struct wl_proxy *)wl_shm_pool_create_buffer(pool, 0, TILE_WIDTH,
+				TILE_HEIGHT, TILE_WIDTH * 4, WL_SHM_FORMAT_XRGB8888) :
+			(struct wl_proxy *)wl_shm_create_pool(window.shm, fd, size);
+	if (wl_proxy_get_id(last) != id || wl_display_roundtrip(window.display) < 0)
+		die("no double of %u", id);
+	close(fd);
+	return window.display;
+}
+
+struct wl_display *window_double_pool(struct wl_shm_pool *pool)
+{
+	return make_double(wl_proxy_get_id((struct wl_proxy *)pool), false);
+}
+
+struct wl_display *window_double_buffer(struct wl_buffer *buffer)
+{
+	return make_double(wl_proxy_get_id((struct wl_proxy *)buffer), true);
 }
 
 void window_attach_background(struct window *window)
