@@ -5,7 +5,8 @@
  * its ways to release one cost more than the rest of it. So this does by hand
  * what mm/gup.c does: a small folio's pin is GUP_PIN_COUNTING_BIAS references, a
  * large folio's is one reference and one in _pincount. Pins that are taken here
- * may be released by the kernel's functions, and the other way round.
+ * may be released by the kernel's functions, and the other way round. (On 32 bits, a
+ * folio of two pages is a small one here.)
  */
 #ifndef _PIN_COUNT_H
 #define _PIN_COUNT_H
@@ -15,14 +16,15 @@
 
 /*
  * A pin on a small folio is 1024 references. Nothing keeps a user from naming one
- * page a million times, so no more than half of what the count can hold is used:
- * that leaves room for the batches of a million threads.
+ * page a million times, so no more than half of what the count can hold is used: the
+ * rest has room for a million pins more, of batches that have not looked yet.
  */
 #define PIN_MAX_REFS	(INT_MAX / 2)
 
 static inline bool too_many_pins(struct folio *folio)
 {
-	return folio_ref_count(folio) > PIN_MAX_REFS;
+	/* What has gone over the top is negative. */
+	return (unsigned int)folio_ref_count(folio) > PIN_MAX_REFS;
 }
 
 /*
@@ -31,7 +33,7 @@ static inline bool too_many_pins(struct folio *folio)
  */
 static inline void folio_refs_to_pins(struct folio *folio, int nr)
 {
-	if (folio_test_large(folio))
+	if (folio_has_pincount(folio))
 		atomic_add(nr, &folio->_pincount);
 	else
 		folio_ref_add(folio, nr * (GUP_PIN_COUNTING_BIAS - 1));
@@ -40,7 +42,7 @@ static inline void folio_refs_to_pins(struct folio *folio, int nr)
 /* Undo one of folio_refs_to_pins() and the reference; NR_FOLL_PIN_RELEASED is the caller's. */
 static inline void put_pin(struct folio *folio)
 {
-	if (folio_test_large(folio)) {
+	if (folio_has_pincount(folio)) {
 		atomic_dec(&folio->_pincount);
 		folio_put(folio);
 	} else {

@@ -318,10 +318,11 @@ bool pin_fast(struct address_space *mapping, struct pin_cursor *cursor)
 	rcu_read_lock();
 	folio = xas_load(&xas);
 	if (is_folio(folio)) {
-		if (is_large(folio))
-			pin_large(mapping, &xas, folio, cursor);
-		else
+		if (!is_large(folio))
 			pin_leaf(mapping, &xas, folio, cursor);
+		/* Elsewhere not each of them has a count of its own. */
+		else if (IS_ENABLED(CONFIG_64BIT))
+			pin_large(mapping, &xas, folio, cursor);
 	}
 	rcu_read_unlock();
 	return cursor->index != index;

@@ -16,6 +16,7 @@
 
 /* Pages that are looked up twice in one go: stack space. */
 #define FAST_ONLY_BATCH	32
+#define WATCHED_BATCH	512	/* which need no room on the stack */
 
 /* What get_user_pages_fast_only() can honour, and warns of where it cannot. */
 #define FAST_ONLY_FLAGS	(FOLL_WRITE | FOLL_FORCE | FOLL_NOFAULT)
@@ -98,26 +99,10 @@ static void refs_to_pins(struct page **pages, int nr)
 }
 
 /*
- * By hand, too: unpin_user_pages() of a debug kernel insists on pages that the
- * process has for itself, and those that it has not are what is let go here.
+ * By folio: unpin_user_pages() of a debug kernel insists on pages that the process has
+ * for itself, and those that it has not are what is let go here.
  */
 static void undo_pins(struct page **pages, int nr)
-{
-	struct pin_counter counter = { .item = NR_FOLL_PIN_RELEASED };
-	struct folio *folio;
-	int i;
-
-	for (i = 0; i < nr; i++) {
-		if (is_zero_page(pages[i]))
-			continue;
-		folio = page_folio(pages[i]);
-		count_pin(&counter, folio);
-		put_pin(folio);
-	}
-	flush_pins(&counter);
-}
-
-static void put_refs(struct page **pages, int nr)
 {
 	struct folio *folio;
 	int i, n;
@@ -125,7 +110,7 @@ static void put_refs(struct page **pages, int nr)
 	for (i = 0; i < nr; i += n) {
 		folio = page_folio(pages[i]);
 		n = run_length(folio, pages + i, nr - i);
-		folio_put_refs(folio, n);
+		unpin_user_folio(folio, n);
 	}
 }
 
@@ -170,14 +155,16 @@ static int look_again(unsigned long start, int nr, unsigned int gup_flags,
 		      struct page **pages)
 {
 	struct page *again[FAST_ONLY_BATCH];
-	int got, same = 0;
+	int got, same = 0, i;
 
 	got = get_user_pages_fast_only(start, nr, gup_flags, again);
 	if (got <= 0)
 		return 0;
 	while (same < got && pages[same] == again[same])
 		same++;
-	put_refs(again, got);
+	/* Not by folio: who waits for a page of DAX is woken up by this. */
+	for (i = 0; i < got; i++)
+		put_page(again[i]);
 	return same;
 }
 
@@ -228,9 +215,7 @@ static int pin_all(unsigned long start, int nr_pages, unsigned int gup_flags,
 		return 0;
 
 	while (done < nr_pages) {
-		nr = nr_pages - done;
-		if (!watched)
-			nr = min(nr, FAST_ONLY_BATCH);
+		nr = min(nr_pages - done, watched ? WATCHED_BATCH : FAST_ONLY_BATCH);
 		some = pin_some(start + (unsigned long)done * PAGE_SIZE, nr,
 				gup_flags, pages + done, watched);
 		done += some;
@@ -276,7 +261,9 @@ EXPORT_SYMBOL_GPL(pin_user_pages_fast_only);
  * For less than pin_user_pages_fast_only(), pins pages that the process had at some moment
  * of the call. It may not have them any more: the notifier has been told of that, so the
  * caller has read its sequence before (mmu_interval_read_begin()), and lets the pages go if
- * it has changed afterwards (mmu_interval_read_retry()).
+ * it has changed afterwards (mmu_interval_read_retry()): with unpin_user_folio() or
+ * unpin_user_page_range_dirty_lock(), since unpin_user_pages() of a debug kernel insists on
+ * pages that the process has for itself still.
  *
  * Context: as pin_user_pages_fast_only().
  *

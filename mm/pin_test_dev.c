@@ -218,7 +218,7 @@ static int pin_test_query(struct pin_test_file *test, void __user *argp)
 	arg.pfn = folio_pfn(folio);
 	arg.index = folio_page_idx(folio, page);
 	arg.refs = folio_ref_count(folio) - 1;
-	arg.pins = folio_test_large(folio) ? atomic_read(&folio->_pincount) :
+	arg.pins = folio_has_pincount(folio) ? atomic_read(&folio->_pincount) :
 					     arg.refs / GUP_PIN_COUNTING_BIAS;
 	arg.flags = page_flags(page);
 	strscpy_pad(arg.zone, page_zone(page)->name, sizeof(arg.zone));

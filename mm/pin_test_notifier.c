@@ -9,6 +9,18 @@
 
 #include "pin_test.h"
 
+/*
+ * Pages that may not be the process's any more, on which unpin_user_pages() of a debug
+ * kernel insists.
+ */
+static void drop_pages(struct page **pages, unsigned long nr)
+{
+	unsigned long i;
+
+	for (i = 0; i < nr; i++)
+		unpin_user_page_range_dirty_lock(pages[i], 1, false);
+}
+
 /* Unpins all. Does not sleep, so it need not ask whether it may. */
 static bool invalidate(struct mmu_interval_notifier *notifier,
 		       const struct mmu_notifier_range *range,
@@ -24,7 +36,7 @@ static bool invalidate(struct mmu_interval_notifier *notifier,
 	pins->nr = 0;
 	spin_unlock(&pins->lock);
 	/* The array stays until the notifier is removed, which waits for us. */
-	unpin_user_pages(pins->pages, nr);
+	drop_pages(pins->pages, nr);
 	return true;
 }
 
@@ -83,7 +95,7 @@ int test_pins_pin_watched(struct test_pins *pins)
 		nr = pins->nr;
 		pins->nr = 0;
 		spin_unlock(&pins->lock);
-		unpin_user_pages(pins->pages, nr);
+		drop_pages(pins->pages, nr);
 		if (fatal_signal_pending(current))
 			return -EINTR;
 	}

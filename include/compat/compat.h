@@ -17,6 +17,7 @@
 
 #if LINUX_VERSION_CODE < KERNEL_VERSION(6, 12, 0)
 #define fd_file(fd)	((fd).file)
+#define folio_has_pincount(folio)	folio_test_large(folio)
 #endif
 
 #if LINUX_VERSION_CODE < KERNEL_VERSION(6, 3, 0)

@@ -184,7 +184,9 @@ struct userptr_pins *userptr_pin_user(struct workqueue_struct *wq,
 		nr = err;
 		added = memfd_pins_add_pages(&pins->pages, pages, nr);
 		if (added < nr) {
-			unpin_user_pages(pages + added, nr - added);
+			/* They may not be the process's any more. */
+			for (; added < nr; added++)
+				unpin_user_folio(page_folio(pages[added]), 1);
 			err = -ENOMEM;
 			goto err_free;
 		}
