@@ -64,6 +64,14 @@ series-check:	## apply, build, test and measure the patches for Linux that are i
 check-kcsan:	## tests with threads, on a kernel that looks for data races in our code
 	tools/check kcsan
 
+.PHONY: fuzz
+fuzz:		## random programs, guided by KCOV, on the debug kernel (SECONDS=: 300)
+	tools/fuzz/run $(SECONDS)
+
+.PHONY: soak
+soak:		## random programs of many users, with reclaim: what stays? (MINUTES=, KERNEL=)
+	tools/fuzz/soak $(or $(MINUTES),60) $(KERNEL)
+
 KERNELS	?= 6.12 7.x
 .PHONY: bench
 bench:		## what udmabuf costs beside the kernel's own (KERNELS=: 6.12, 7.x, arm64)

@@ -1,0 +1,131 @@
+// SPDX-License-Identifier: MIT
+/*
+ * Runs a program in a process of its own, of which nothing stays.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "fuzz.h"
+
+/* Far more than anything that is killed takes on a busy machine */
+#define KILLED_IN	120	/* seconds */
+
+struct lane {
+	const struct program *program;
+	unsigned int nr;
+	struct counts *counts;
+};
+
+static void *run_lane(void *arg)
+{
+	const struct lane *lane = arg;
+
+	cover_begin(lane->nr);
+	for (unsigned int i = 0; i < lane->program->nr[lane->nr]; i++) {
+		const struct call *call = &lane->program->calls[lane->nr][i];
+
+		lane->counts->calls[call->type][0]++;
+		if (call_types[call->type].run(call->arg) >= 0)
+			lane->counts->calls[call->type][1]++;
+	}
+	return NULL;
+}
+
+static void open_devices(void)
+{
+	static const struct {
+		enum kind kind;
+		const char *path;
+	} devices[] = {
+		{ DEVICE, "/dev/udmabuf" }, { MEMPINFD, "/dev/mempinfd" },
+		{ VGEM, "/dev/dri/card0" }, { PIN_TEST, "/dev/pin_test" },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(devices); i++)
+		new_fd(devices[i].kind, open(devices[i].path, O_RDWR | O_CLOEXEC));
+}
+
+static void run_here(const struct program *program, const struct run *run)
+{
+	struct lane lanes[LANES];
+	pthread_t thread;
+	bool second;
+
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	state_init();
+	touch_init();
+	open_devices();
+	if (run->user && (setresgid(run->user, run->user, run->user) ||
+			  setresuid(run->user, run->user, run->user)))
+		_exit(1);
+	for (unsigned int i = 0; i < LANES; i++)
+		lanes[i] = (struct lane){ program, i, run->counts };
+	second = program->nr[1] && !pthread_create(&thread, NULL, run_lane, &lanes[1]);
+	run_lane(&lanes[0]);
+	if (second)
+		pthread_join(thread, NULL);
+	_exit(0);
+}
+
+static void tell_stack(pid_t pid)
+{
+	char path[40], line[200];
+	FILE *file;
+
+	snprintf(path, sizeof(path), "/proc/%d/stack", pid);
+	file = fopen(path, "r");
+	while (file && fgets(line, sizeof(line), file))
+		fputs(line, stderr);
+	if (file)
+		fclose(file);
+}
+
+/* Until SIGCHLD, which is blocked, or for that long; true if a child may have ended */
+static bool child_ends(unsigned int milliseconds)
+{
+	struct timespec time = { milliseconds / 1000, milliseconds % 1000 * 1000000 };
+	sigset_t set;
+
+	sigemptyset(&set);
+	sigaddset(&set, SIGCHLD);
+	return sigtimedwait(&set, NULL, &time) >= 0 || errno != EAGAIN;
+}
+
+/* False if something of it cannot be killed. Its own children become ours. */
+bool run_program(const struct program *program, const struct run *run)
+{
+	pid_t pid, ended;
+	sigset_t set;
+
+	/* What those before have left of it says nothing of this one. */
+	while (child_ends(0))
+		;
+	pid = fork();
+	if (!pid) {
+		setpgid(0, 0);
+		sigemptyset(&set);
+		sigprocmask(SIG_SETMASK, &set, NULL);
+		run_here(program, run);
+	}
+	if (pid < 0) {
+		perror("fuzz: fork");
+		exit(2);
+	}
+	setpgid(pid, pid);
+	child_ends(run->time);
+	kill(-pid, SIGKILL);
+	while ((ended = waitpid(-1, NULL, WNOHANG)) >= 0)
+		if (!ended && !child_ends(KILLED_IN * 1000)) {
+			fprintf(stderr, "fuzz: this cannot be killed:\n");
+			tell_stack(pid);
+			return false;
+		}
+	return true;
+}

@@ -1,0 +1,152 @@
+// SPDX-License-Identifier: MIT
+/*
+ * What a program has got hold of: descriptors by kind, and mappings, each with a place of
+ * its own in an area where nothing else is ever mapped.
+ */
+#include <setjmp.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "fuzz.h"
+
+#define SLOTS		24
+#define MAPS		8
+
+static struct {
+	atomic_int fd;
+	atomic_int kind;
+} slots[SLOTS];
+static atomic_uint next_slot;
+static struct mapping maps[MAPS];
+static char *area;
+
+static __thread sigjmp_buf fault;
+static __thread volatile sig_atomic_t may_fault;
+
+void state_init(void)
+{
+	for (size_t i = 0; i < SLOTS; i++)
+		slots[i].fd = -1;
+	/* Aligned, so that a huge page may be mapped at the beginning of each place. */
+	area = mmap(NULL, (MAPS + 1) * PLACE_SIZE, PROT_NONE,
+		    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	area = (char *)(((uintptr_t)area + PLACE_SIZE - 1) & -PLACE_SIZE);
+	for (size_t i = 0; i < MAPS; i++)
+		maps[i] = (struct mapping){ area + i * PLACE_SIZE, 0 };
+}
+
+int new_fd(enum kind kind, int fd)
+{
+	unsigned int slot = next_slot++ % SLOTS;
+	int old;
+
+	if (fd < 0)
+		return fd;
+	slots[slot].kind = kind;
+	old = atomic_exchange(&slots[slot].fd, fd);
+	if (old >= 0)
+		close(old);
+	return fd;
+}
+
+/* One of this kind, if there is one; now and then, any. */
+int pick_slot(enum kind kind, uint32_t arg)
+{
+	unsigned int first = arg % SLOTS;
+
+	if (kind == NONE || (arg >> 8) % 16 == 0)
+		return first;
+	for (unsigned int i = 0; i < SLOTS; i++) {
+		unsigned int slot = (first + i) % SLOTS;
+
+		if (slots[slot].kind == (int)kind && slots[slot].fd >= 0)
+			return slot;
+	}
+	return first;
+}
+
+int slot_fd(int slot)
+{
+	return slots[slot].fd;
+}
+
+int pick_fd(enum kind kind, uint32_t arg)
+{
+	return slot_fd(pick_slot(kind, arg));
+}
+
+int drop_fd(int slot)
+{
+	int fd = atomic_exchange(&slots[slot].fd, -1);
+
+	return fd >= 0 ? close(fd) : fd;
+}
+
+/* One that is mapped, if there is one */
+struct mapping *pick_map(uint32_t arg)
+{
+	for (unsigned int i = 0; i < MAPS; i++) {
+		struct mapping *map = &maps[(arg + i) % MAPS];
+
+		if (map->size)
+			return map;
+	}
+	return &maps[arg % MAPS];
+}
+
+/* One that may not be mapped, and where it begins when it is made anew */
+struct mapping *pick_place(uint32_t arg, void **place)
+{
+	*place = area + arg % MAPS * PLACE_SIZE;
+	return &maps[arg % MAPS];
+}
+
+size_t size_of(uint32_t arg)
+{
+	static const unsigned int nr[] = {
+		1, 2, 3, 4, 1, 8, 15, 16, 17, 2, 31, 64, 100, 256, 512, 513, 1024, 0,
+	};
+	static const int odd[] = { 1, -1, 2048, 8 };
+	size_t size = nr[arg % ARRAY_SIZE(nr)] * PAGE;
+
+	if ((arg >> 8) % 16 == 0)
+		size += odd[(arg >> 16) % ARRAY_SIZE(odd)];
+	if ((arg >> 8) % 256 == 1)
+		size = -size;
+	return size;
+}
+
+static void on_fault(int sig)
+{
+	if (may_fault)
+		siglongjmp(fault, 1);
+	_exit(sig);
+}
+
+void touch_init(void)
+{
+	static const int signals[] = { SIGSEGV, SIGBUS };
+	struct sigaction action = { .sa_handler = on_fault, .sa_flags = SA_NODEFER };
+
+	for (size_t i = 0; i < ARRAY_SIZE(signals); i++)
+		sigaction(signals[i], &action, NULL);
+}
+
+/* False if the memory is not there */
+bool touch(volatile char *addr, bool write)
+{
+	bool there = false;
+
+	if (!sigsetjmp(fault, 0)) {
+		may_fault = 1;
+		if (write)
+			*addr = 1;
+		else
+			(void)*addr;
+		there = true;
+	}
+	may_fault = 0;
+	return there;
+}
