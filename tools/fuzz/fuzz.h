@@ -69,6 +69,7 @@ struct mapping *pick_place(uint32_t arg, void **place);
 size_t size_of(uint32_t arg);
 bool touch(volatile char *addr, bool write);
 void touch_init(void);
+long fail_nth(unsigned int nth);
 
 /* fuzz_program.c */
 struct rng {

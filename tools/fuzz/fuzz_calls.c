@@ -358,19 +358,9 @@ static long do_user(const uint32_t *arg)
 	return syscall(SYS_setresuid, -1, 1000 + arg[0] % 2, -1);
 }
 
-/* The nth allocation of this thread from now on fails, where the kernel can do that. */
 static long do_fail(const uint32_t *arg)
 {
-	int fd = open("/proc/thread-self/fail-nth", O_RDWR | O_CLOEXEC);
-	char line[16];
-	long ret;
-
-	if (fd < 0)
-		return fd;
-	snprintf(line, sizeof(line), "%u", 1 + arg[0] % (arg[0] % 2 ? 8 : 64));
-	ret = write(fd, line, strlen(line));
-	close(fd);
-	return ret;
+	return fail_nth(1 + arg[0] % (arg[0] % 2 ? 8 : 64));
 }
 
 /* Whoever is in the middle of something is ended. */

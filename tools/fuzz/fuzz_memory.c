@@ -129,8 +129,11 @@ long do_touch(const uint32_t *arg)
 /* A child has all that the parent has, for as long as it lives. */
 long do_fork(const uint32_t *arg)
 {
-	pid_t pid = fork();
+	pid_t pid;
 
+	/* The kernel tells of a stack that it cannot allocate. */
+	fail_nth(0);
+	pid = fork();
 	if (pid)
 		return pid;
 	touch_pages(arg);

@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: MIT
 /*
  * What a program has got hold of: descriptors by kind, and mappings, each with a place of
- * its own in an area where nothing else is ever mapped.
+ * its own in an area where nothing else is ever mapped; and what may go wrong on the way.
  */
+#include <fcntl.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdatomic.h>
+#include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -149,4 +151,19 @@ bool touch(volatile char *addr, bool write)
 	}
 	may_fault = 0;
 	return there;
+}
+
+/* That allocation of this thread from now on fails, where the kernel can do that; 0: none */
+long fail_nth(unsigned int nth)
+{
+	int fd = open("/proc/thread-self/fail-nth", O_RDWR | O_CLOEXEC);
+	char line[16];
+	long ret;
+
+	if (fd < 0)
+		return fd;
+	snprintf(line, sizeof(line), "%u", nth);
+	ret = write(fd, line, strlen(line));
+	close(fd);
+	return ret;
 }
