@@ -198,12 +198,17 @@ static unsigned int fill_items(struct udmabuf_create_item *items, unsigned int m
 
 	if (nr > most)
 		nr = most;
-	for (unsigned int i = 0; i < nr; i++)
-		items[i] = (struct udmabuf_create_item){
-			.memfd = pick_fd(MEMFD, arg[0] * (i + 1)),
-			.offset = (arg[1] >> i) % 8 * 4096,
-			.size = size_of(arg[3] >> i % 4),
-		};
+	for (unsigned int i = 0; i < nr; i++) {
+		struct udmabuf_create_item *item = &items[i];
+		struct stat st;
+
+		item->memfd = pick_fd(MEMFD, arg[0] * (i + 1));
+		item->offset = (arg[1] >> i) % 4 * PAGE;
+		item->size = size_of(arg[3] >> i % 4);
+		/* One that is too long spoils the list. */
+		if (arg[3] % 8 && !fstat(item->memfd, &st))
+			item->size = (st.st_size - item->offset) >> i % 3 & -PAGE;
+	}
 	return nr;
 }
 
@@ -405,7 +410,7 @@ const struct call_type call_types[] = {
 	{ "touch", 20, 3, do_touch },
 	{ "fork", 3, 3, do_fork },
 	{ "pin", 12, 3, do_pin },
-	{ "unpin", 6, 3, do_unpin },
+	{ "unpin", 6, 2, do_unpin },
 	{ "lock", 3, 2, do_lock },
 	{ "vm_read", 3, 2, do_vm_read },
 	{ "stall", 2, 1, do_stall },

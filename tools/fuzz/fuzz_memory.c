@@ -142,22 +142,34 @@ long do_fork(const uint32_t *arg)
 	_exit(0);
 }
 
-static long pin_call(unsigned long call, const uint32_t *arg)
-{
-	struct iovec part = part_of(pick_map(arg[0]), arg[1], arg[2]);
-	struct mempinfd_range range = { (uintptr_t)part.iov_base, part.iov_len };
+/* What has been pinned, by whichever thread, is what can be unpinned. */
+static struct mempinfd_range pinned[4];
 
-	return ioctl(pick_fd(MEMPINFD, arg[0] >> 8), call, &range);
+static long pin_call(unsigned long call, uint32_t fd, struct mempinfd_range *range)
+{
+	return ioctl(pick_fd(MEMPINFD, fd), call, range);
 }
 
 long do_pin(const uint32_t *arg)
 {
-	return pin_call(MEMPINFD_PIN, arg);
+	struct iovec part = part_of(pick_map(arg[0]), arg[1], arg[2]);
+	struct mempinfd_range range = { (uintptr_t)part.iov_base, part.iov_len };
+	long ret = pin_call(MEMPINFD_PIN, arg[0] >> 8, &range);
+
+	if (ret >= 0)
+		pinned[arg[0] % ARRAY_SIZE(pinned)] = range;
+	return ret;
 }
 
 long do_unpin(const uint32_t *arg)
 {
-	return pin_call(MEMPINFD_UNPIN, arg);
+	struct mempinfd_range range = pinned[arg[1] % ARRAY_SIZE(pinned)];
+
+	for (size_t i = 0; !range.size && i < ARRAY_SIZE(pinned); i++)
+		range = pinned[i];
+	if ((arg[1] >> 8) % 8 == 0)
+		range.addr += PAGE;
+	return pin_call(MEMPINFD_UNPIN, arg[0], &range);
 }
 
 long do_lock(const uint32_t *arg)

@@ -74,20 +74,25 @@ static void append_random(struct program *program, unsigned int lane, unsigned i
 	}
 }
 
-/* Most begin with a memfd and a dma-buf of it, without which little can be done. */
+/* Most begin with what the rest can do something with. */
 void generate(struct program *program, struct rng *rng)
 {
-	static const char *const first[] = { "memfd", "write", "seal", "create", "mmap" };
+	static const char *const begins[][5] = {
+		{ "memfd", "write", "seal", "create", "mmap" },
+		{ "memfd", "seal", "create", "attach", "mmap" },
+		{ "memfd", "mmap", "madvise", "pin", "unpin" },
+		{ },
+	};
+	const char *const *begin = begins[rnd(rng) % ARRAY_SIZE(begins)];
 
 	memset(program, 0, sizeof(*program));
-	if (rnd(rng) % 8)
-		for (size_t i = 0; i < ARRAY_SIZE(first); i++) {
-			struct call call = { .type = type_named(first[i]) };
+	for (size_t i = 0; i < ARRAY_SIZE(begins[0]) && begin[i]; i++) {
+		struct call call = { .type = type_named(begin[i]) };
 
-			random_args(&call, rng);
-			if (rnd(rng) % 8)
-				insert(program, 0, program->nr[0], &call);
-		}
+		random_args(&call, rng);
+		if (rnd(rng) % 8)
+			insert(program, 0, program->nr[0], &call);
+	}
 	append_random(program, 0, 1 + rnd(rng) % 12, rng);
 	if (rnd(rng) % 3 == 0)
 		append_random(program, 1, 1 + rnd(rng) % 8, rng);
