@@ -134,7 +134,8 @@ static void pin_leaf(struct address_space *mapping, struct xa_state *xas,
 	end = 1 + (node ? min(cur.last, cur.index | XA_CHUNK_MASK) : cur.index);
 	while (try_get_refs(folio, GUP_PIN_COUNTING_BIAS)) {
 		if (!flags_are_good(folio, 0, &place, &counter) ||
-		    folio->mapping != mapping || folio->index != cur.index ||
+		    READ_ONCE(folio->mapping) != mapping ||
+		    READ_ONCE(folio->index) != cur.index ||
 		    !add_folio_span(&cur, folio, 0, 1)) {
 			folio_put_refs(folio, GUP_PIN_COUNTING_BIAS);
 			break;
@@ -242,7 +243,8 @@ static noinline unsigned long pin_alike(struct address_space *mapping,
 		if (read_flags(folio) != flags ||
 		    folio_test_has_hwpoisoned(folio) ||
 		    folio_large_nr_pages(folio) != nr ||
-		    READ_ONCE(folio->mapping) != mapping || folio->index != index) {
+		    READ_ONCE(folio->mapping) != mapping ||
+		    READ_ONCE(folio->index) != index) {
 			put_pin(folio);
 			break;
 		}
@@ -273,7 +275,7 @@ static void pin_large(struct address_space *mapping, struct xa_state *xas,
 			break;
 		atomic_inc(&folio->_pincount);
 		nr = folio_large_nr_pages(folio);
-		offset = cur.index - (folio->index << shift);
+		offset = cur.index - (READ_ONCE(folio->index) << shift);
 		if (!flags_are_good(folio, BIT(PG_head), &place, &counter) ||
 		    folio_test_has_hwpoisoned(folio) ||
 		    READ_ONCE(folio->mapping) != mapping || offset >= nr ||
@@ -360,7 +362,8 @@ void unpin_fast(const struct memfd_span *spans, unsigned long nr, bool dirty)
 	for (span = spans; span < spans + nr; span++) {
 		pfn = span->pfn;
 		do {
-			folio = page_folio(pfn_to_page(pfn));
+			/* Reclaim writes what shares the word, its list, plainly. */
+			folio = data_race(page_folio(pfn_to_page(pfn)));
 			if (dirty)
 				mark_dirty(folio);
 			count_pin(&counter, folio);

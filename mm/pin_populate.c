@@ -73,10 +73,10 @@ static unsigned long count_pages(const struct address_space *mapping)
 	return data_race(READ_ONCE(mapping->nrpages));
 }
 
-/* How often the calling thread has slept, or made way for others. */
+/* How often the calling thread has slept, or made way for others: also here, in between. */
 static unsigned long nr_switches(void)
 {
-	return current->nvcsw + current->nivcsw;
+	return READ_ONCE(current->nvcsw) + READ_ONCE(current->nivcsw);
 }
 
 /*

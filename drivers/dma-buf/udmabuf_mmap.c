@@ -64,8 +64,11 @@ static bool is_poisoned(unsigned long pfn)
 
 	if (PageHWPoison(page))
 		return true;
-	/* A huge page of hugetlbfs fails as a whole. */
-	return PageTail(page) && PageHWPoison(compound_head(page)) && PageHuge(page);
+	/*
+	 * A huge page of hugetlbfs fails as a whole. A page that is none's tail has a list of
+	 * reclaim's in that word, which is written to plainly and never looks like a tail.
+	 */
+	return data_race(PageTail(page)) && PageHWPoison(compound_head(page)) && PageHuge(page);
 }
 
 /*
