@@ -72,6 +72,10 @@ fuzz:		## random programs, guided by KCOV, on the debug kernel (SECONDS=: 300)
 soak:		## random programs of many users, with reclaim: what stays? (MINUTES=, KERNEL=)
 	tools/fuzz/soak $(or $(MINUTES),60) $(KERNEL)
 
+.PHONY: coverage
+coverage:	## which lines and branches the tests of that debug kernel reach: build/coverage/
+	tools/coverage
+
 KERNELS	?= 6.12 7.x
 .PHONY: bench
 bench:		## what udmabuf costs beside the kernel's own (KERNELS=: 6.12, 7.x, arm64)
