@@ -205,7 +205,8 @@ def build_steps(kernel):
     examples = ["examples/wayland-zerocopy", "examples/shm-zerocopy"]
     if kernel.arch == "x86_64":
         parts = ["tools/vm", "igt-tests", "tools/bench", *examples,
-                 "examples/guest-viewer", "examples/shm-import", "tools/clients"]
+                 "examples/guest-viewer", "examples/shm-import", "tools/clients",
+                 "tools/fuzz"]
         return [["make", "-C", part] for part in parts], []
     folder = os.path.join(PROJECT, kernel.programs)
     pkgconfig = f"{kernel.root}/usr/lib/aarch64-linux-gnu/pkgconfig"
