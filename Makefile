@@ -29,7 +29,7 @@ demo:		## show, in a VM, a Wayland client that is composited without a copy (KER
 	tools/demo/run $(KERNEL)
 
 .PHONY: demo-guest
-demo-guest:	## show a virtual machine's screen in Weston, without a copy, in a VM
+demo-guest:	## show a virtual machine's console in Weston, without a copy, in a VM
 	tools/demo/guest-viewer
 
 .PHONY: check

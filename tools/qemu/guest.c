@@ -1,12 +1,15 @@
 // SPDX-License-Identifier: MIT
 /*
  * The only program of the virtual machine that QEMU is tried with: shows pictures by
- * DRM, and does what it is told on the serial line, answering each line with one.
+ * DRM, or leaves the screen to the kernel's console, and does what it is told on the
+ * serial line, answering each line with one.
  *
  *   show	a new frame, of the size of the screen, instead of the last one
  *   draw N	picture N in it
  *   fragment	nearly all pages that are left free have no free neighbour
  *   cursor	a cursor of CURSOR * CURSOR pixels, each with its number
+ *   say TEXT	a message of the kernel
+ *   read	what the console's framebuffer has goes to the other port
  *
  * What comes from a keyboard or a mouse has a line of its own: type, code and value.
  */
@@ -16,6 +19,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/input.h>
+#include <sched.h>
 #include <stdarg.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -35,6 +39,9 @@
  * pieces, a frame gets those first.
  */
 #define RESERVE		(4 << 10)
+
+/* The first one of the second virtio device */
+#define PORT		"/dev/vport1p1"
 
 #define CURSOR		64
 #define HOT_X		5
@@ -70,6 +77,7 @@ static void drm(unsigned long request, void *argument, const char *what)
 		fail(what);
 }
 
+/* From then on the screen is not the kernel's. */
 static void find_screen(void)
 {
 	struct drm_mode_card_res resources = {
@@ -162,11 +170,15 @@ static void show(struct frame *frame)
 {
 	struct drm_mode_crtc set = {
 		.set_connectors_ptr = (uintptr_t)&connector, .count_connectors = 1,
-		.crtc_id = crtc, .mode_valid = 1, .mode = mode,
+		.mode_valid = 1,
 	};
 	struct frame old = *frame;
 
+	if (!crtc)
+		find_screen();
 	*frame = make_frame();
+	set.crtc_id = crtc;
+	set.mode = mode;
 	set.fb_id = frame->fb;
 	drm(DRM_IOCTL_MODE_SETCRTC, &set, "SETCRTC");
 	remove_frame(&old);
@@ -217,6 +229,43 @@ static void fragment(void)
 	printf("fragmented %zu\n", size);
 }
 
+/* With its end of line. When it has been written, it is on the screen. */
+static void say(const char *text)
+{
+	int fd = open("/dev/kmsg", O_WRONLY);
+
+	if (fd < 0 || write(fd, text, strlen(text)) < 0)
+		fail("/dev/kmsg");
+	close(fd);
+	puts("said");
+}
+
+/* Without DRM: whoever opens its device takes the screen from the console. */
+static void read_console(void)
+{
+	int from = open("/dev/fb0", O_RDONLY), to;
+	static char pixels[1 << 15];
+	size_t sum = 0;
+	ssize_t size;
+
+	if (from < 0)
+		fail("/dev/fb0");
+	/* There when the kernel has been told of it. */
+	while ((to = open(PORT, O_WRONLY)) < 0)
+		if (errno != ENOENT || sched_yield())
+			fail(PORT);
+	while ((size = read(from, pixels, sizeof(pixels))) > 0) {
+		if (write(to, pixels, size) != size)
+			fail("write");
+		sum += size;
+	}
+	if (size < 0)
+		fail("read");
+	close(from);
+	close(to);
+	printf("read %zu\n", sum);
+}
+
 /* A process for each device; both end with the machine. */
 static void say_input(unsigned int device)
 {
@@ -239,12 +288,14 @@ int main(void)
 	struct frame frame = { 0 };
 	char line[80];
 
-	setvbuf(stdout, NULL, _IOLBF, 0);
 	mkdir("/proc", 0755);
 	if (mount("proc", "/proc", "proc", 0, NULL) ||
 	    mount("devtmpfs", "/dev", "devtmpfs", 0, NULL))
 		fail("mount");
-	find_screen();
+	/* The console may be on the screen. */
+	if (!freopen("/dev/ttyS0", "r", stdin) || !freopen("/dev/ttyS0", "w", stdout))
+		fail("/dev/ttyS0");
+	setvbuf(stdout, NULL, _IOLBF, 0);
 	say_input(0);
 	say_input(1);
 	puts("ready");
@@ -255,6 +306,10 @@ int main(void)
 			fragment();
 		else if (!strcmp(line, "cursor\n"))
 			set_cursor();
+		else if (!strcmp(line, "read\n"))
+			read_console();
+		else if (!strncmp(line, "say ", 4))
+			say(line + 4);
 		else if (!strncmp(line, "draw ", 5))
 			draw(&frame, atoi(line + 5));
 	}

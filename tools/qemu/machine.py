@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
 """A virtual machine, in a guest with our modules, that shows what tools/qemu/guest.c is
-told to show, on a virtio-gpu."""
+told to show, on a virtio-gpu, or its kernel's console."""
 
 import json
 import os
@@ -16,6 +16,10 @@ PAGE = 4096
 PAGE_PIXELS = PAGE // 4
 MEMORY = 128			# MiB of the virtual machine
 CURSOR = "cursor 64 5 7"	# what the guest says of it: size, hot spot
+# Who shows what: the kernel nothing, or all that it says, in text without a cursor that
+# blinks
+PICTURES = "console=ttyS0 quiet drm_kms_helper.fbdev_emulation=0"
+CONSOLE = "console=tty0 vt.global_cursor_default=0"
 
 
 def picture(number, count):
@@ -38,7 +42,7 @@ class Machine(Client):
     are made in the current folder. Blob resources are what QEMU makes dma-bufs of."""
 
     def __init__(self, width, height, backend="", display="none", blob=True,
-                 options=()):
+                 options=(), shows=PICTURES):
         listener = socket.socket(socket.AF_UNIX)
         listener.bind("qmp")
         listener.listen()
@@ -51,7 +55,7 @@ class Machine(Client):
             "-device", f"virtio-gpu-pci,xres={width},yres={height}"
             + (",blob=true" if blob else ""),
             "-kernel", f"{BUILD}/vmlinuz", "-initrd", f"{BUILD}/initramfs",
-            "-append", "console=ttyS0 quiet panic=-1 no_timer_check",
+            "-append", f"{shows} panic=-1 no_timer_check",
             "-serial", "stdio", "-qmp", "unix:qmp",
             "-qmp", "unix:display,server=on,wait=off", *options], "stdout", log=None)
         wait_readable(listener, self.process, "QEMU")
