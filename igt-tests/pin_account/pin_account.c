@@ -74,6 +74,9 @@
  * SUBTEST: limit-subuid
  * Description: So is any other user ID in it
  *
+ * SUBTEST: limit-container
+ * Description: In a container that root has made, it is the container's root
+ *
  * SUBTEST: share-alone
  * Description: One process gets process_share times what it leaves to others, in one
  *              piece or page by page, and is told how much that is

@@ -252,7 +252,14 @@ static void test_limit_userns(int dev)
 	close(sockets[0]);
 }
 
-static void test_limit_subuid(int dev)
+/* A namespace that root has made for a container */
+static void enter_container(void)
+{
+	igt_assert_f(!unshare(CLONE_NEWUSER), "unshare: %s\n",
+		     strerror(errno));
+}
+
+static void check_subuid(int dev, void (*enter)(void))
 {
 	char pid[64], map[96];
 	int sockets[2];
@@ -263,7 +270,7 @@ static void test_limit_subuid(int dev)
 		int fd;
 
 		close(sockets[0]);
-		enter_userns();
+		enter();
 		snprintf(pid, sizeof(pid), "%d", getpid());
 		igt_assert_eq(write(sockets[1], pid, sizeof(pid)), sizeof(pid));
 		await(sockets[1]);
@@ -288,6 +295,16 @@ static void test_limit_subuid(int dev)
 	igt_waitchildren();
 	igt_assert(!listed(USER));
 	close(sockets[0]);
+}
+
+static void test_limit_subuid(int dev)
+{
+	check_subuid(dev, enter_userns);
+}
+
+static void test_limit_container(int dev)
+{
+	check_subuid(dev, enter_container);
 }
 
 static void set_memlock(size_t bytes)
@@ -406,6 +423,9 @@ void pin_account_limits_subtests(int dev)
 	igt_describe("So is any other user ID in it");
 	igt_subtest("limit-subuid")
 		udmabuf_test(test_limit_subuid, dev);
+	igt_describe("In a container that root has made, it is the container's root");
+	igt_subtest("limit-container")
+		udmabuf_test(test_limit_container, dev);
 	igt_describe("In strict mode RLIMIT_MEMLOCK holds, too, together with other kinds of "
 		     "locked memory");
 	igt_subtest("strict")

@@ -156,6 +156,9 @@
  * SUBTEST: pmd-windows
  * Description: Small mappings map nothing beside themselves
  *
+ * SUBTEST: pmd-gib
+ * Description: A mapping of 1 GiB, which could be one entry of the level above
+ *
  * SUBTEST: pmd-protect
  * Description: Mappings that are read-only, made writable, and read-only in part
  *

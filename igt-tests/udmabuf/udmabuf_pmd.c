@@ -241,6 +241,37 @@ static void test_windows(int dev)
 	}
 }
 
+/*
+ * A mapping that spans an entry of the level above a PMD's: where transparent huge pages
+ * are enabled, the core asks for that first. All of it is one huge page.
+ */
+static void test_gib(int dev)
+{
+	size_t count = GIB(1) / PMD, last = GIB(1) - PMD;
+	struct udmabuf_create_item *items = calloc(count, sizeof(*items));
+	int memfd = sealed_memfd(HUGE_PMD, PMD), dmabuf;
+	char *mem = map_fd(memfd, PMD), *room = reserve(GIB(2)), *buf;
+
+	igt_assert(items);
+	for (size_t i = 0; i < count; i++) {
+		items[i].memfd = memfd;
+		items[i].size = PMD;
+	}
+	dmabuf = create_list(dev, count, items);
+	free(items);
+	fill(mem, 0, PMD_PAGES, 1);
+	set("/sys/kernel/mm/transparent_hugepage/enabled", "always");
+	buf = room + (-(uintptr_t)room & (GIB(1) - 1));
+	map_at(buf, dmabuf, 0, GIB(1) / page_size(), PROT_READ | PROT_WRITE);
+	igt_assert_eq(count_filled(buf + last, 0, PMD_PAGES, 1), PMD_PAGES);
+	fill(buf, 0, PMD_PAGES, 2);
+	igt_assert_eq(count_filled(mem, 0, PMD_PAGES, 2), PMD_PAGES);
+	unmap(room, GIB(2));
+	unmap(mem, PMD);
+	close(dmabuf);
+	close(memfd);
+}
+
 /* Whoever watches for writes has new mappings begin as read-only ones. */
 static void test_soft_dirty(int dev)
 {
@@ -370,6 +401,9 @@ void udmabuf_pmd_subtests(int dev)
 	igt_describe("Small mappings map nothing beside themselves");
 	igt_subtest("pmd-windows")
 		udmabuf_test(test_windows, dev);
+	igt_describe("A mapping of 1 GiB, which could be one entry of the level above");
+	igt_subtest("pmd-gib")
+		udmabuf_test(test_gib, dev);
 	igt_describe("Writing to what was mapped read-only to watch for writes");
 	igt_subtest("pmd-soft-dirty")
 		udmabuf_test(test_soft_dirty, dev);

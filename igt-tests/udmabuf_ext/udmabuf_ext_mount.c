@@ -193,20 +193,22 @@ static int mount_hugetlbfs(const char *options)
  */
 static void test_held(int dev)
 {
-	int fd = mount_hugetlbfs("pagesize=2M,size=8M"), dmabuf, list;
+	int fd = mount_hugetlbfs("pagesize=2M,size=8M"), again = reopen(fd, O_RDWR);
 	int64_t huge = hugetlb(MIB(2), "free_hugepages");
 	struct udmabuf_create_item items[4];
+	int dmabuf, list;
 
 	dmabuf = create_flags(dev, UDMABUF_FLAGS_UNSEALED, fd, 0, SIZE);
-	/* The first of the two huge pages, several times */
+	/* The first of the two huge pages, several times, by two descriptors */
 	for (size_t i = 0; i < ARRAY_SIZE(items); i++)
 		items[i] = (struct udmabuf_create_item) {
-			.memfd = fd,
+			.memfd = i % 2 ? again : fd,
 			.size = MIB(2),
 		};
 	list = __create_ext(dev, UDMABUF_FLAGS_UNSEALED, ARRAY_SIZE(items), items);
 	igt_assert_lte(0, list);
 	igt_assert_eq(unlink(PATH), 0);
+	close(again);
 	close(fd);
 	igt_assert_eq_s64(mount_free(), MIB(8) - SIZE);
 	igt_assert_eq_s64(hugetlb(MIB(2), "free_hugepages"), huge);

@@ -31,6 +31,10 @@
  * SUBTEST: seal-being-added
  * Description: While F_SEAL_WRITE waits for other pins: a dma-buf or EBUSY
  *
+ * SUBTEST: punch-userfaultfd
+ * Description: While a hole is punched, which takes long, who waits for userfaultfd in it
+ *              can be killed, and else gets what comes
+ *
  * SUBTEST: nonblock-%s
  * Description: UDMABUF_FLAGS_NONBLOCK takes it: %arg[1]
  *
@@ -122,6 +126,7 @@
 #include <unistd.h>
 
 #include "igt.h"
+#include "pin_test_helper.h"
 #include "process_helper.h"
 #include "udmabuf_stranger.h"
 #include "uffd_helper.h"
@@ -248,6 +253,71 @@ static void test_seal_being_added(int dev)
 	close(sealer.memfd);
 }
 
+/* A program that makes a dma-buf of the first page, which userfaultfd has yet to bring */
+static pid_t create_first(int dev, int memfd, int *socket)
+{
+	int sockets[2];
+	pid_t child;
+
+	make_sockets(sockets);
+	child = fork();
+	igt_assert_lte(0, child);
+	if (!child) {
+		send_fd(sockets[1], make_stall(map_fd(memfd, SIZE), SIZE));
+		_exit(__create(dev, memfd, 0, page_size()) < 0);
+	}
+	close(sockets[1]);
+	*socket = sockets[0];
+	return child;
+}
+
+/* A hole is being punched, which takes until the last page of it can be had. */
+static void test_punch(int dev)
+{
+	struct pin_test_lock lock = { .index = NPAGES - 1 };
+	int memfd, locker, uffd, status, killed, made;
+	pid_t puncher, first, second;
+	void *data, *asked;
+	bool ended;
+
+	igt_require_f(!access("/dev/pin_test", F_OK), "no /dev/pin_test\n");
+	memfd = sealed_memfd(SHMEM, SIZE);
+	data = anon(page_size());
+	locker = open_device();
+	lock.fd = memfd;
+	igt_assert_eq(pwrite(memfd, data, 1, pages(lock.index)), 1);
+	igt_assert_eq(ioctl(locker, PIN_TEST_LOCK, &lock), 0);
+	puncher = fork();
+	igt_assert_lte(0, puncher);
+	if (!puncher)
+		_exit(fallocate(memfd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0, SIZE));
+	await_wait_in(puncher, "folio");
+
+	first = create_first(dev, memfd, &killed);
+	second = create_first(dev, memfd, &made);
+	await_wait_in(first, "pin_touch");
+	await_wait_in(second, "pin_touch");
+	ended = can_be_killed(first);
+	igt_assert_eq(waitpid(first, &status, 0), first);
+	igt_assert_eq(ioctl(locker, PIN_TEST_UNLOCK), 0);
+	igt_assert_eq(waitpid(puncher, &status, 0), puncher);
+	igt_assert_eq(status, 0);
+	igt_assert_f(ended, "it waited for the hole\n");
+
+	/* The page is the owner's to give. */
+	uffd = receive_fd(made);
+	asked = await_fault(uffd, made);
+	igt_assert_eq(uffd_arrive(uffd, asked, data, page_size()), 0);
+	igt_assert_eq(waitpid(second, &status, 0), second);
+	igt_assert_eq(status, 0);
+	close(uffd);
+	close(killed);
+	close(made);
+	close(locker);
+	unmap(data, page_size());
+	close(memfd);
+}
+
 IGT_TEST_DESCRIPTION("dma-bufs of files that others have, too");
 
 int igt_main()
@@ -271,6 +341,10 @@ int igt_main()
 	igt_describe("While F_SEAL_WRITE waits for other pins: a dma-buf or EBUSY");
 	igt_subtest("seal-being-added")
 		udmabuf_test(test_seal_being_added, dev);
+	igt_describe("While a hole is punched, which takes long, who waits for userfaultfd in it "
+		     "can be killed, and else gets what comes");
+	igt_subtest("punch-userfaultfd")
+		udmabuf_test(test_punch, dev);
 	udmabuf_stranger_nonblock_subtests(dev);
 	udmabuf_stranger_touch_subtests(dev);
 

@@ -107,7 +107,14 @@ static void test_thread_dies(int dev)
 
 	run(begin_thread, &buffer);
 	check_seen(&buffer, device);
+
+	/* Who ends it in its stead has begun none, and hands over what others draw. */
+	run(begin_thread, &buffer);
+	sync_cpu(buffer.dmabuf, END);
+	device_fill(device, 0, NPAGES, 2, true);
+	owner_fill(&buffer, 3);
 	close(device);
+	igt_assert_eq(owner_count(&buffer, 3), NPAGES);
 	close_buffer(&buffer);
 }
 
@@ -159,6 +166,8 @@ static void test_ends(int dev)
 	/* To end it once more does nothing to later ones. */
 	sync_cpu(buffer.dmabuf, END);
 	check_seen(&buffer, device);
+	/* It also ends with the dma-buf: nothing of it is left. */
+	sync_cpu(buffer.dmabuf, BEGIN);
 	close(device);
 	close_buffer(&buffer);
 }
