@@ -214,15 +214,25 @@ static unsigned long free_kib(void)
 	return kib;
 }
 
-/* All but the reserve is taken, and every second page given back. */
+/*
+ * All but the reserve is taken, and every second page given back. What a CPU keeps for
+ * itself is not counted as free, and is taken first.
+ */
 static void fragment(void)
 {
-	size_t size = (free_kib() - RESERVE) << 10;
-	char *mem = mmap(NULL, size, PROT_READ | PROT_WRITE,
-			 MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
+	size_t room = 2 * free_kib() << 10, size = 0;
+	char *mem = mmap(NULL, room, PROT_READ | PROT_WRITE,
+			 MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 
 	if (mem == MAP_FAILED)
 		fail("mmap");
+	for (unsigned long kib; (kib = free_kib()) > RESERVE; ) {
+		size_t more = (kib - RESERVE) << 10;
+
+		if (madvise(mem + size, more, MADV_POPULATE_WRITE))
+			fail("madvise");
+		size += more;
+	}
 	for (size_t at = 0; at < size; at += 2 * PAGE)
 		if (madvise(mem + at, PAGE, MADV_DONTNEED))
 			fail("madvise");
