@@ -65,8 +65,8 @@ check-kcsan:	## tests with threads, on a kernel that looks for data races in our
 	tools/check kcsan
 
 .PHONY: fuzz
-fuzz:		## random programs, guided by KCOV, on the debug kernel (SECONDS=: 300)
-	tools/fuzz/run $(SECONDS)
+fuzz:		## random programs, guided by KCOV, on the debug kernel (SECONDS=: 300, SEED=: 1)
+	tools/fuzz/run $(addprefix --seed ,$(SEED)) $(SECONDS)
 
 .PHONY: soak
 soak:		## random programs of many users, with reclaim: what stays? (MINUTES=, KERNEL=)

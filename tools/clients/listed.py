@@ -28,11 +28,12 @@ def listed():
     return sorted(row for row in rows if row[2] == "udmabuf")
 
 
-def come_and_go(stop):
+def come_and_go(stop, made):
     """One is always being made or let go of, so that the iterator holds some last. Its name
-    is that of its memfd."""
+    is that of its memfd, which it gets a moment after it can be listed."""
     while not stop.is_set():
         os.close(make("passing", SIZES[0]))
+        made.append(1)
 
 
 def test():
@@ -47,19 +48,21 @@ def test():
                     for i, (dmabuf, size) in enumerate(zip(dmabufs, SIZES)))
     expect("listed", listed(), wanted)
 
-    stop = threading.Event()
-    thread = threading.Thread(target=come_and_go, args=[stop])
+    stop, made = threading.Event(), []
+    thread = threading.Thread(target=come_and_go, args=[stop, made])
     thread.start()
     try:
         for _ in range(ROUNDS):
-            found = [row for row in listed() if row[3] != "passing"]
+            found = [row for row in listed() if row[3] not in ("", "passing")]
             expect("listed meanwhile", found, wanted)
     finally:
         stop.set()
         thread.join()
+    if not made:
+        raise Failure("no other came and went")
     for dmabuf in dmabufs:
         os.close(dmabuf)
     expect("listed at the end", listed(), [])
     expect("pages pinned", pins(), before)
     expect("users of the module", module_users(), users)
-    return f"{len(wanted)} listed, {ROUNDS} times while others came and went"
+    return f"{len(wanted)} listed, {ROUNDS} times while {len(made)} others came and went"

@@ -50,7 +50,7 @@ struct counts {
 
 /* fuzz_state.c: what a program has got hold of */
 enum kind {
-	NONE, MEMFD, DMABUF, DEVICE, MEMPINFD, VGEM, PIN_TEST, FENCE, SOCKET, OTHER,
+	NONE, MEMFD, DMABUF, DEVICE, MEMPINFD, VGEM, PIN_TEST, FENCE, OTHER,
 };
 
 struct mapping {
@@ -60,6 +60,7 @@ struct mapping {
 
 void state_init(void);
 int new_fd(enum kind kind, int fd);
+int open_device(enum kind kind, int flags);
 int pick_fd(enum kind kind, uint32_t arg);
 int pick_slot(enum kind kind, uint32_t arg);
 int slot_fd(int slot);
@@ -70,6 +71,7 @@ size_t size_of(uint32_t arg);
 bool touch(volatile char *addr, bool write);
 void touch_init(void);
 long fail_nth(unsigned int nth);
+void end_with_parent(void);
 
 /* fuzz_program.c */
 struct rng {

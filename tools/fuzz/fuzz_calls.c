@@ -57,18 +57,9 @@ static long do_file(const uint32_t *arg)
 
 static long do_device(const uint32_t *arg)
 {
-	static const struct {
-		enum kind kind;
-		const char *path;
-	} devices[] = {
-		{ DEVICE, "/dev/udmabuf" }, { MEMPINFD, "/dev/mempinfd" },
-		{ VGEM, "/dev/dri/card0" }, { PIN_TEST, "/dev/pin_test" },
-		{ DEVICE, "/dev/udmabuf" },
-	};
-	unsigned int i = arg[0] % ARRAY_SIZE(devices);
+	static const enum kind kinds[] = { DEVICE, DEVICE, MEMPINFD, VGEM, PIN_TEST };
 
-	return new_fd(devices[i].kind, open(devices[i].path, (arg[1] % 8 ? O_RDWR : O_RDONLY) |
-								O_CLOEXEC));
+	return open_device(kinds[arg[0] % ARRAY_SIZE(kinds)], arg[1] % 8 ? O_RDWR : O_RDONLY);
 }
 
 static long do_truncate(const uint32_t *arg)
@@ -203,7 +194,7 @@ static unsigned int fill_items(struct udmabuf_create_item *items, unsigned int m
 		struct stat st;
 
 		item->memfd = pick_fd(MEMFD, arg[0] * (i + 1));
-		item->offset = (arg[1] >> i) % 4 * PAGE;
+		item->offset = (arg[1] >> i % 32) % 4 * PAGE;
 		item->size = size_of(arg[3] >> i % 4);
 		/* One that is too long spoils the list. */
 		if (arg[3] % 8 && !fstat(item->memfd, &st))
@@ -338,12 +329,12 @@ static long do_device_io(const uint32_t *arg)
 	}
 }
 
-/* What root can read of all of them while they come and go */
+/* What root can read of all of them while they come and go; of addresses, only one page's */
 static long do_look(const uint32_t *arg)
 {
 	static const char *const paths[] = {
 		"/sys/kernel/debug/udmabuf/buffers", "/sys/kernel/debug/memfd_pin/owners",
-		"/sys/kernel/debug/dma_buf/bufinfo", "/proc/self/smaps", "/proc/self/pagemap",
+		"/sys/kernel/debug/dma_buf/bufinfo", "/proc/self/smaps",
 	};
 	int fd = open(paths[arg[0] % ARRAY_SIZE(paths)], O_RDONLY | O_CLOEXEC);
 	char data[4096];
@@ -357,10 +348,19 @@ static long do_look(const uint32_t *arg)
 	return ret;
 }
 
-/* From now on as one of two strangers, with what has been opened before */
+/*
+ * From now on this thread is one of two strangers, with what has been opened before. Only
+ * root may say that nothing fails any more, and to change the user lets the parent die alone.
+ */
 static long do_user(const uint32_t *arg)
 {
-	return syscall(SYS_setresuid, -1, 1000 + arg[0] % 2, -1);
+	unsigned int user = 1000 + arg[0] % 2;
+	long ret;
+
+	fail_nth(0);
+	ret = syscall(SYS_setresuid, user, user, -1);
+	end_with_parent();
+	return ret;
 }
 
 static long do_fail(const uint32_t *arg)

@@ -136,6 +136,7 @@ long do_fork(const uint32_t *arg)
 	pid = fork();
 	if (pid)
 		return pid;
+	end_with_parent();
 	touch_pages(arg);
 	if (arg[0] >> 8 & 1)
 		pause();

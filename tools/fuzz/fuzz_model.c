@@ -88,13 +88,14 @@ bool model_init(void)
 
 /*
  * Whether it does, since this was called last. tools/vm/run looks at all that the kernel has
- * said in the end; this is to know which program it was.
+ * said in the end (igt-tests/complaints); this is to know which program it was.
  */
 bool kernel_complains(void)
 {
 	static const char *const words[] = {
 		"BUG: ", "WARNING: ", "Oops: ", "refcount_t: ", "possible circular",
-		"possible recursive", "DMA-API: ", "UBSAN: ",
+		"possible recursive", "DMA-API: ", "UBSAN: ", "Call Trace:",
+		"blocked for more than", "detected stall", "Bad page",
 	};
 	bool does = false;
 	char record[8192];

@@ -4,10 +4,10 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <glob.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
-#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -40,16 +40,10 @@ static void *run_lane(void *arg)
 
 static void open_devices(void)
 {
-	static const struct {
-		enum kind kind;
-		const char *path;
-	} devices[] = {
-		{ DEVICE, "/dev/udmabuf" }, { MEMPINFD, "/dev/mempinfd" },
-		{ VGEM, "/dev/dri/card0" }, { PIN_TEST, "/dev/pin_test" },
-	};
+	static const enum kind kinds[] = { DEVICE, MEMPINFD, VGEM, PIN_TEST };
 
-	for (size_t i = 0; i < ARRAY_SIZE(devices); i++)
-		new_fd(devices[i].kind, open(devices[i].path, O_RDWR | O_CLOEXEC));
+	for (size_t i = 0; i < ARRAY_SIZE(kinds); i++)
+		open_device(kinds[i], O_RDWR);
 }
 
 static void run_here(const struct program *program, const struct run *run)
@@ -58,13 +52,13 @@ static void run_here(const struct program *program, const struct run *run)
 	pthread_t thread;
 	bool second;
 
-	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	state_init();
 	touch_init();
 	open_devices();
 	if (run->user && (setresgid(run->user, run->user, run->user) ||
 			  setresuid(run->user, run->user, run->user)))
 		_exit(1);
+	end_with_parent();
 	for (unsigned int i = 0; i < LANES; i++)
 		lanes[i] = (struct lane){ program, i, run->counts };
 	second = program->nr[1] && !pthread_create(&thread, NULL, run_lane, &lanes[1]);
@@ -74,17 +68,24 @@ static void run_here(const struct program *program, const struct run *run)
 	_exit(0);
 }
 
-static void tell_stack(pid_t pid)
+/* Where all threads of all processes are: one of ours is in it. */
+static void tell_stacks(void)
 {
-	char path[40], line[200];
-	FILE *file;
+	char line[200];
+	glob_t found;
 
-	snprintf(path, sizeof(path), "/proc/%d/stack", pid);
-	file = fopen(path, "r");
-	while (file && fgets(line, sizeof(line), file))
-		fputs(line, stderr);
-	if (file)
-		fclose(file);
+	if (glob("/proc/[0-9]*/task/*/stack", 0, NULL, &found))
+		return;
+	for (size_t i = 0; i < found.gl_pathc; i++) {
+		FILE *file = fopen(found.gl_pathv[i], "r");
+
+		fprintf(stderr, "%s\n", found.gl_pathv[i]);
+		while (file && fgets(line, sizeof(line), file))
+			fputs(line, stderr);
+		if (file)
+			fclose(file);
+	}
+	globfree(&found);
 }
 
 /* Until SIGCHLD, which is blocked, or for that long; true if a child may have ended */
@@ -124,7 +125,7 @@ bool run_program(const struct program *program, const struct run *run)
 	while ((ended = waitpid(-1, NULL, WNOHANG)) >= 0)
 		if (!ended && !child_ends(KILLED_IN * 1000)) {
 			fprintf(stderr, "fuzz: this cannot be killed:\n");
-			tell_stack(pid);
+			tell_stacks();
 			return false;
 		}
 	return true;

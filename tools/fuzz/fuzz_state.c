@@ -4,11 +4,13 @@
  * its own in an area where nothing else is ever mapped; and what may go wrong on the way.
  */
 #include <fcntl.h>
+#include <glob.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <unistd.h>
 
 #include "fuzz.h"
@@ -51,6 +53,34 @@ int new_fd(enum kind kind, int fd)
 	if (old >= 0)
 		close(old);
 	return fd;
+}
+
+/* The card that is vgem's: others may be there, and take the numbers before. */
+static int open_vgem(int flags)
+{
+	char path[32];
+	glob_t found;
+	int fd = -1;
+
+	if (!glob("/sys/devices/*/vgem/drm/card*", 0, NULL, &found)) {
+		snprintf(path, sizeof(path), "/dev/dri/%s", strrchr(found.gl_pathv[0], '/') + 1);
+		fd = open(path, flags);
+	}
+	globfree(&found);
+	return fd;
+}
+
+/* @flags: as of open(2) */
+int open_device(enum kind kind, int flags)
+{
+	static const char *const paths[] = {
+		[DEVICE] = "/dev/udmabuf",
+		[MEMPINFD] = "/dev/mempinfd",
+		[PIN_TEST] = "/dev/pin_test",
+	};
+
+	flags |= O_CLOEXEC;
+	return new_fd(kind, kind == VGEM ? open_vgem(flags) : open(paths[kind], flags));
 }
 
 /* One of this kind, if there is one; now and then, any. */
@@ -166,4 +196,10 @@ long fail_nth(unsigned int nth)
 	ret = write(fd, line, strlen(line));
 	close(fd);
 	return ret;
+}
+
+/* Whoever changes its user, or is a child of that, has to say so again. */
+void end_with_parent(void)
+{
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
 }

@@ -26,10 +26,14 @@ def render_node():
     """QEMU's display, with the render node that it wants: without a GPU, that of vgem.
     Weston must not find it: it would not use llvmpipe alone any more."""
     subprocess.run(["modprobe", "vgem"], check=True)
+    unload = ["modprobe", "-r", "vgem"]
     try:
         yield "dbus,p2p=yes,gl=on,rendernode=/dev/dri/renderD128"
-    finally:
-        subprocess.run(["modprobe", "-r", "vgem"], check=True)
+    except BaseException:
+        subprocess.run(unload, check=False)
+        raise
+    if subprocess.run(unload, check=False).returncode:
+        raise Failure("vgem is still in use")
 
 
 def imported(machine, weston, said):
