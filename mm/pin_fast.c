@@ -112,6 +112,22 @@ static __always_inline bool flags_are_good(struct folio *folio,
 	return true;
 }
 
+/* Of which file a folio with a reference is. */
+static __always_inline bool is_of(struct folio *folio, struct address_space *mapping)
+{
+	/*
+	 * Whoever takes it out of its file writes this, and the index, by plain stores, with
+	 * the folio locked. Why one look is enough: pin_leaf().
+	 */
+	return data_race(READ_ONCE(folio->mapping)) == mapping;
+}
+
+static __always_inline pgoff_t read_index(struct folio *folio)
+{
+	/* As in is_of() */
+	return data_race(READ_ONCE(folio->index));
+}
+
 /*
  * Pin small folios: the entries of a leaf, from @folio on. The pin comes first and
  * then the look at what it is, which saves doing both twice: whether it holds what
@@ -134,8 +150,7 @@ static void pin_leaf(struct address_space *mapping, struct xa_state *xas,
 	end = 1 + (node ? min(cur.last, cur.index | XA_CHUNK_MASK) : cur.index);
 	while (try_get_refs(folio, GUP_PIN_COUNTING_BIAS)) {
 		if (!flags_are_good(folio, 0, &place, &counter) ||
-		    READ_ONCE(folio->mapping) != mapping ||
-		    READ_ONCE(folio->index) != cur.index ||
+		    !is_of(folio, mapping) || read_index(folio) != cur.index ||
 		    !add_folio_span(&cur, folio, 0, 1)) {
 			folio_put_refs(folio, GUP_PIN_COUNTING_BIAS);
 			break;
@@ -175,7 +190,7 @@ static __always_inline bool get_large(struct address_space *mapping,
 {
 	if (!try_get_refs(folio, 1))
 		return false;
-	if (likely(is_large(folio) && READ_ONCE(folio->mapping) == mapping))
+	if (likely(is_large(folio) && is_of(folio, mapping)))
 		return true;
 	folio_put(folio);
 	return false;
@@ -243,8 +258,7 @@ static noinline unsigned long pin_alike(struct address_space *mapping,
 		if (read_flags(folio) != flags ||
 		    folio_test_has_hwpoisoned(folio) ||
 		    folio_large_nr_pages(folio) != nr ||
-		    READ_ONCE(folio->mapping) != mapping ||
-		    READ_ONCE(folio->index) != index) {
+		    !is_of(folio, mapping) || read_index(folio) != index) {
 			put_pin(folio);
 			break;
 		}
@@ -275,10 +289,10 @@ static void pin_large(struct address_space *mapping, struct xa_state *xas,
 			break;
 		atomic_inc(&folio->_pincount);
 		nr = folio_large_nr_pages(folio);
-		offset = cur.index - (READ_ONCE(folio->index) << shift);
+		offset = cur.index - (read_index(folio) << shift);
 		if (!flags_are_good(folio, BIT(PG_head), &place, &counter) ||
 		    folio_test_has_hwpoisoned(folio) ||
-		    READ_ONCE(folio->mapping) != mapping || offset >= nr ||
+		    !is_of(folio, mapping) || offset >= nr ||
 		    !add_folio_span(&cur, folio, offset, nr)) {
 			put_pin(folio);
 			break;
