@@ -53,6 +53,7 @@ enum kind {
 	NONE, MEMFD, DMABUF, DEVICE, MEMPINFD, VGEM, PIN_TEST, FENCE, OTHER,
 };
 
+/* @addr: where its place is, mapped or not; @size: in bytes, 0 before it is mapped */
 struct mapping {
 	void *addr;
 	size_t size;
@@ -66,7 +67,7 @@ int pick_slot(enum kind kind, uint32_t arg);
 int slot_fd(int slot);
 int drop_fd(int slot);
 struct mapping *pick_map(uint32_t arg);
-struct mapping *pick_place(uint32_t arg, void **place);
+struct mapping *pick_place(uint32_t arg);
 size_t size_of(uint32_t arg);
 bool touch(volatile char *addr, bool write);
 void touch_init(void);

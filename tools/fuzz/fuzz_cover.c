@@ -5,9 +5,6 @@
  */
 #include <fcntl.h>
 #include <linux/kcov.h>
-#include <stdatomic.h>
-#include <stdlib.h>
-#include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <unistd.h>

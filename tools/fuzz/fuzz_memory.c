@@ -38,8 +38,7 @@ long do_mmap(const uint32_t *arg)
 {
 	static const enum kind kinds[] = { DMABUF, DMABUF, DMABUF, MEMFD, MEMFD, NONE };
 	enum kind kind = kinds[arg[0] % ARRAY_SIZE(kinds)];
-	void *ret, *place;
-	struct mapping *map = pick_place(arg[1], &place);
+	struct mapping *map = pick_place(arg[1]);
 	int flags = MAP_FIXED | (arg[2] % 16 ? MAP_SHARED : MAP_PRIVATE), fd = -1, prot;
 	size_t size = size_of(arg[3]), offset = arg[2] >> 4 & 1 ? size_of(arg[2] >> 8) : 0;
 	struct stat st;
@@ -54,10 +53,8 @@ long do_mmap(const uint32_t *arg)
 	if (arg[1] >> 8 & 1)
 		flags |= MAP_POPULATE;
 	prot = arg[1] >> 9 & 3 ? PROT_READ | PROT_WRITE : PROT_READ;
-	ret = mmap(place, size % PLACE_SIZE, prot, flags, fd, offset);
-	if (ret == MAP_FAILED)
+	if (mmap(map->addr, size % PLACE_SIZE, prot, flags, fd, offset) == MAP_FAILED)
 		return -1;
-	map->addr = ret;
 	map->size = size % PLACE_SIZE;
 	return 0;
 }
@@ -71,19 +68,15 @@ long do_munmap(const uint32_t *arg)
 
 long do_mremap(const uint32_t *arg)
 {
-	void *place;
-	struct mapping *map = pick_map(arg[0]), *to = pick_place(arg[1], &place);
+	struct mapping *map = pick_map(arg[0]), *to = pick_place(arg[1]);
 	struct iovec part = part_of(map, arg[2], arg[3]);
 	size_t size = arg[1] >> 8 & 1 ? part.iov_len : size_of(arg[1] >> 9) % PLACE_SIZE;
-	void *ret;
 
 	if (map == to)
 		return -1;
-	ret = mremap(part.iov_base, part.iov_len, size, MREMAP_MAYMOVE | MREMAP_FIXED,
-		     place);
-	if (ret == MAP_FAILED)
+	if (mremap(part.iov_base, part.iov_len, size, MREMAP_MAYMOVE | MREMAP_FIXED,
+		   to->addr) == MAP_FAILED)
 		return -1;
-	to->addr = ret;
 	to->size = size;
 	return 0;
 }

@@ -24,13 +24,14 @@ static struct {
 } slots[SLOTS];
 static atomic_uint next_slot;
 static struct mapping maps[MAPS];
-static char *area;
 
 static __thread sigjmp_buf fault;
 static __thread volatile sig_atomic_t may_fault;
 
 void state_init(void)
 {
+	char *area;
+
 	for (size_t i = 0; i < SLOTS; i++)
 		slots[i].fd = -1;
 	/* Aligned, so that a huge page may be mapped at the beginning of each place. */
@@ -128,10 +129,9 @@ struct mapping *pick_map(uint32_t arg)
 	return &maps[arg % MAPS];
 }
 
-/* One that may not be mapped, and where it begins when it is made anew */
-struct mapping *pick_place(uint32_t arg, void **place)
+/* One to be mapped anew */
+struct mapping *pick_place(uint32_t arg)
 {
-	*place = area + arg % MAPS * PLACE_SIZE;
 	return &maps[arg % MAPS];
 }
 
