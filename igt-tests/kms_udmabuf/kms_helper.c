@@ -8,6 +8,7 @@
 #include <fcntl.h>
 #include <inttypes.h>
 #include <poll.h>
+#include <sched.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -21,7 +22,7 @@
 #include "kms_helper.h"
 #include "pin_helper.h"
 
-#define CRTC_DEBUGFS	"/sys/kernel/debug/dri/%u/crtc-0/crc/%s"
+#define DEBUGFS	"/sys/kernel/debug/dri/%u/%s"
 
 /* Ten pictures a second, which an emulated processor can put together. */
 static const drmModeModeInfo mode = {
@@ -231,8 +232,48 @@ static int commit(int vkms, uint32_t fb, uint32_t written, int32_t *fence)
 	return err;
 }
 
+static int open_debugfs(int vkms, const char *name, int flags)
+{
+	char path[80];
+	struct stat st;
+	int fd;
+
+	igt_assert_eq(fstat(vkms, &st), 0);
+	snprintf(path, sizeof(path), DEBUGFS, minor(st.st_rdev), name);
+	fd = open(path, flags | O_CLOEXEC);
+	igt_require_f(fd >= 0, "%s: %s\n", path, strerror(errno));
+	return fd;
+}
+
+/* References to a framebuffer */
+static unsigned int count_fb_refs(int vkms, uint32_t fb)
+{
+	FILE *all = fdopen(open_debugfs(vkms, "framebuffer", O_RDONLY), "r");
+	unsigned int refs = 0, value;
+	bool found = false;
+	char line[160];
+
+	igt_assert(all);
+	while (!refs && fgets(line, sizeof(line), all)) {
+		if (sscanf(line, "framebuffer[%u]", &value) == 1)
+			found = value == fb;
+		else if (found)
+			sscanf(line, " refcount=%u", &refs);
+	}
+	fclose(all);
+	igt_assert_f(refs, "no framebuffer %u in debugfs\n", fb);
+	return refs;
+}
+
+/*
+ * When a picture has been written, its fence is signalled, and a worker cleans up
+ * behind it, with a reference to the framebuffer until it has done so. It ends by
+ * telling vkms to compose no more pictures: one that was asked for meanwhile is never
+ * written.
+ */
 int __show(int vkms, uint32_t fb, uint32_t written)
 {
+	unsigned int refs = written ? count_fb_refs(vkms, written) : 0;
 	int32_t fence = -1;
 	int err = commit(vkms, fb, written, &fence);
 
@@ -242,6 +283,8 @@ int __show(int vkms, uint32_t fb, uint32_t written)
 		igt_assert_eq(poll(&done, 1, -1), 1);
 		igt_assert_eq(done.revents, POLLIN);
 		close(fence);
+		while (count_fb_refs(vkms, written) != refs)
+			sched_yield();
 	}
 	return err;
 }
@@ -258,23 +301,10 @@ void show_nothing(int vkms)
 	igt_assert_eq(commit(vkms, 0, 0, NULL), 0);
 }
 
-static int open_crc(int vkms, const char *name, int flags)
-{
-	char path[80];
-	struct stat st;
-	int fd;
-
-	igt_assert_eq(fstat(vkms, &st), 0);
-	snprintf(path, sizeof(path), CRTC_DEBUGFS, minor(st.st_rdev), name);
-	fd = open(path, flags | O_CLOEXEC);
-	igt_require_f(fd >= 0, "%s: %s\n", path, strerror(errno));
-	return fd;
-}
-
 /* A picture that began before this call may still be in the making. */
 uint32_t shown_crc(int vkms)
 {
-	int control = open_crc(vkms, "control", O_WRONLY), data;
+	int control = open_debugfs(vkms, "crtc-0/crc/control", O_WRONLY), data;
 	uint64_t now, frame;
 	unsigned int crc;
 	char line[64];
@@ -282,7 +312,7 @@ uint32_t shown_crc(int vkms)
 
 	igt_assert_eq(write(control, "auto", 4), 4);
 	close(control);
-	data = open_crc(vkms, "data", O_RDONLY);
+	data = open_debugfs(vkms, "crtc-0/crc/data", O_RDONLY);
 	igt_assert_eq(drmCrtcGetSequence(vkms, crtc, &now, NULL), 0);
 	do {
 		len = read(data, line, sizeof(line) - 1);
