@@ -26,15 +26,18 @@ struct job {
 	int exit_fd;	/* not 0: a thread pins, and the process ends at a byte there */
 };
 
-static void pin_all(const struct job *job)
+/* Returns as __create_list(). */
+static int pin_all(const struct job *job)
 {
 	struct udmabuf_create_item *items = calloc(job->count, sizeof(*items));
 
-	for (uint32_t i = 0; items && i < job->count; i++) {
+	if (!items)
+		return -ENOMEM;
+	for (uint32_t i = 0; i < job->count; i++) {
 		items[i].memfd = job->memfd;
 		items[i].size = job->size;
 	}
-	__create_list(job->dev, job->count, items, 0);
+	return __create_list(job->dev, job->count, items, 0);
 }
 
 static void *pin_thread(void *arg)
@@ -64,6 +67,7 @@ static pid_t start_job(struct job *job)
 	pthread_t thread;
 	char byte;
 	pid_t pid = fork();
+	int err;
 
 	igt_assert(pid >= 0);
 	if (pid)
@@ -72,7 +76,9 @@ static pid_t start_job(struct job *job)
 		pthread_create(&thread, NULL, pin_thread, job);
 		_exit(read(job->exit_fd, &byte, 1) != 1);
 	}
-	pin_all(job);
+	err = pin_all(job);
+	if (err < 0)
+		_exit(-err);
 	pause();
 	_exit(0);
 }
@@ -89,8 +95,11 @@ static void end_job(const struct job *job, pid_t pid)
 
 static void wait_for_pins(pid_t pid, int64_t total)
 {
+	int status = 0;
+
 	while (vmstat("nr_foll_pin_acquired") < total)
-		igt_assert_eq(waitpid(pid, NULL, WNOHANG), 0);
+		igt_assert_f(waitpid(pid, &status, WNOHANG) == 0,
+			     "it ended with status %#x\n", status);
 }
 
 /* Returns how many pins were taken when the killed process is gone. */
