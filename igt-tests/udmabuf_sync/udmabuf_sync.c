@@ -49,6 +49,10 @@
  */
 
 /**
+ * SUBTEST: writer-interrupted
+ * Description: A write access that a signal has kept from beginning hides nothing that
+ *              devices write
+ *
  * SUBTEST: writer-and-stranger
  * Description: Another program that looks, or ends what it has not begun, changes
  *              nothing about a write access that is going on

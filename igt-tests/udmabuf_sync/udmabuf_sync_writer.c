@@ -2,10 +2,14 @@
 /*
  * Programs write to a dma-buf, and end that, or die before they do.
  */
+#include <drm/vgem_drm.h>
+#include <errno.h>
 #include <inttypes.h>
 #include <pthread.h>
 #include <sched.h>
+#include <signal.h>
 #include <stdatomic.h>
+#include <sys/ioctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -144,6 +148,56 @@ static void test_execs(int dev)
 	check_seen(&buffer, device);
 	close(sockets[0]);
 	igt_assert_eq(waitpid(child, NULL, 0), child);
+	close(device);
+	close_buffer(&buffer);
+}
+
+static void do_nothing(int sig)
+{
+	(void)sig;
+}
+
+/* A signal comes while it waits for a device that has not finished. */
+static void test_interrupted(int dev)
+{
+	struct dma_buf_sync begin = { .flags = BEGIN };
+	struct buffer buffer = new_buffer(dev);
+	int device = new_device(buffer.dmabuf, PIN_TEST_BIDIRECTIONAL);
+	struct sigaction action = { .sa_handler = do_nothing };
+	int vgem = drm_open_driver(DRIVER_VGEM), sockets[2];
+	struct drm_vgem_fence_attach fence = {
+		.handle = prime_fd_to_handle(vgem, buffer.dmabuf),
+		.flags = VGEM_FENCE_WRITE,
+	};
+	struct drm_vgem_fence_signal finished = {};
+	pid_t child;
+
+	igt_assert_eq(ioctl(vgem, DRM_IOCTL_VGEM_FENCE_ATTACH, &fence), 0);
+	finished.fence = fence.out_fence;
+	make_sockets(sockets);
+	child = fork();
+	igt_assert(child >= 0);
+	if (!child) {
+		close(sockets[0]);
+		sigaction(SIGUSR1, &action, NULL);
+		if (ioctl(buffer.dmabuf, DMA_BUF_IOCTL_SYNC, &begin) != -1 || errno != EINTR)
+			_exit(1);
+		tell(sockets[1]);
+		await(sockets[1]);
+		_exit(0);
+	}
+	close(sockets[1]);
+	await_wait_in(child, "dma_fence");
+	igt_assert_eq(kill(child, SIGUSR1), 0);
+	await(sockets[0]);
+	igt_assert_eq(ioctl(vgem, DRM_IOCTL_VGEM_FENCE_SIGNAL, &finished), 0);
+	/* It lives on, and has begun nothing. */
+	check_seen(&buffer, device);
+	tell(sockets[0]);
+	igt_assert_eq(waitpid(child, NULL, 0), child);
+	close(sockets[0]);
+	gem_close(vgem, fence.handle);
+	drm_close_driver(vgem);
 	close(device);
 	close_buffer(&buffer);
 }
@@ -371,6 +425,10 @@ void udmabuf_sync_writer_subtests(int dev)
 		     "has been replaced by another one");
 	igt_subtest("writer-execs")
 		udmabuf_test(test_execs, dev);
+	igt_describe("A write access that a signal has kept from beginning hides nothing that "
+		     "devices write");
+	igt_subtest("writer-interrupted")
+		udmabuf_test(test_interrupted, dev);
 	igt_describe("A write access hides what devices write no longer than until it ends, also "
 		     "if it was begun twice");
 	igt_subtest("writer-ends")
