@@ -219,6 +219,10 @@
  * Description: Pages of different huge pages, side by side, cost as much as all of them,
  *              or cannot be pinned
  *
+ * SUBTEST: folio-repeated
+ * Description: A page that is mapped at several addresses costs as much as it is pinned
+ *              often
+ *
  * SUBTEST: folio-stalled
  * Description: What a call has pinned is charged while it waits for user space
  *

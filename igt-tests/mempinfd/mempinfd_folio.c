@@ -198,6 +198,29 @@ static void test_stalled(void)
 	close(fd);
 }
 
+/* A page of a huge page, and one of a memfd that is mapped three times behind it */
+static void test_repeated(void)
+{
+	int fd = open_mempinfd(), memfd = unsealed_memfd(SHMEM, page_size());
+	char *huge = huge_pages(1), *mem = anon_small(pages(4));
+	int64_t pins = pins_held();
+
+	igt_assert(mremap(huge, page_size(), page_size(), MREMAP_MAYMOVE | MREMAP_FIXED,
+			  mem) == mem);
+	for (size_t i = 1; i < 4; i++)
+		igt_assert(mmap(mem + pages(i), page_size(), PROT_READ | PROT_WRITE,
+				MAP_SHARED | MAP_FIXED, memfd, 0) == mem + pages(i));
+	pin(fd, mem, pages(4));
+	igt_assert_eq_s64(own_bytes(), MIB(2) + pages(3));
+	igt_assert_eq_s64(pins_held(), pins + 4);
+	unpin(fd, mem, pages(4));
+	igt_assert_eq_s64(own_bytes(), 0);
+	unmap(mem, pages(4));
+	unmap(huge + page_size(), MIB(2) - page_size());
+	close(memfd);
+	close(fd);
+}
+
 void mempinfd_folio_subtests(void)
 {
 	igt_describe("A pinned page of a transparent huge page costs as much as that, each time, "
@@ -211,6 +234,10 @@ void mempinfd_folio_subtests(void)
 		     "or cannot be pinned");
 	igt_subtest("folio-scattered")
 		mempinfd_test(test_scattered);
+	igt_describe("A page that is mapped at several addresses costs as much as it is pinned "
+		     "often");
+	igt_subtest("folio-repeated")
+		mempinfd_test(test_repeated);
 	igt_describe("What a call has pinned is charged while it waits for user space");
 	igt_subtest("folio-stalled")
 		mempinfd_test(test_stalled);
