@@ -10,7 +10,6 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/wait.h>
 
 #include "hugetlb_helper.h"
 #include "igt.h"
@@ -68,39 +67,32 @@ static void test_too_few_free(int dev)
 	check_pool(before, 0, 0, 0, 0);
 }
 
-/* A process that holds a reservation of the file until it is told to end. */
-static pid_t reserve_elsewhere(int memfd, size_t size, int *end)
+/* A process that holds a reservation of the file until its end of a pipe is closed */
+static int reserve_elsewhere(int memfd, size_t size)
 {
 	int ready[2], done[2];
 	char byte = 0;
-	pid_t pid;
 
 	igt_assert_eq(pipe(ready), 0);
 	igt_assert_eq(pipe(done), 0);
-	pid = fork();
-	igt_assert(pid >= 0);
-	if (!pid) {
+	igt_fork(child, 1) {
 		close(done[1]);
-		if (mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, memfd,
-			 0) == MAP_FAILED || write(ready[1], &byte, 1) != 1)
-			_exit(1);
-		_exit(read(done[0], &byte, 1) != 0);
+		igt_assert(mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, memfd,
+				0) != MAP_FAILED);
+		igt_assert_eq(write(ready[1], &byte, 1), 1);
+		igt_assert_eq(read(done[0], &byte, 1), 0);
 	}
 	close(ready[1]);
 	close(done[0]);
 	igt_assert_eq(read(ready[0], &byte, 1), 1);
 	close(ready[0]);
-	*end = done[1];
-	return pid;
+	return done[1];
 }
 
-static void end_reservation(pid_t pid, int end)
+static void end_reservation(int end)
 {
-	int status;
-
 	close(end);
-	igt_assert_eq(waitpid(pid, &status, 0), pid);
-	igt_assert_eq(status, 0);
+	igt_waitchildren();
 }
 
 /* What another process has reserved of the same file is there for its pins. */
@@ -108,12 +100,12 @@ static void test_reserved_same_file(int dev)
 {
 	int memfd = memfd_with_pages(4, MIB(8)), end, dmabuf;
 	struct pool before = pool();
-	pid_t pid = reserve_elsewhere(memfd, MIB(8), &end);
 
+	end = reserve_elsewhere(memfd, MIB(8));
 	check_pool(before, 0, 0, 4, 0);
 	dmabuf = create(dev, memfd, 0, MIB(4));
 	check_pool(before, 0, -2, 2, 0);
-	end_reservation(pid, end);
+	end_reservation(end);
 	check_pool(before, 0, -2, 2, 0);
 	close(dmabuf);
 	close(memfd);
@@ -131,12 +123,11 @@ static void test_reserved_mixed(int dev)
 			     MFD_HUGE_2MB);
 	struct pool before = pool();
 	void *mem;
-	pid_t pid;
 
 	igt_assert_lte(0, other);
 	igt_assert_eq(ftruncate(other, MIB(4)), 0);
 	mem = map_fd(memfd, MIB(4));
-	pid = reserve_elsewhere(other, MIB(4), &end);
+	end = reserve_elsewhere(other, MIB(4));
 	check_pool(before, 0, 0, 4, 0);
 
 	igt_assert_eq(__create(dev, memfd, MIB(4), MIB(4)), -ENOMEM);
@@ -146,7 +137,7 @@ static void test_reserved_mixed(int dev)
 	dmabuf = create(dev, memfd, 0, MIB(4));
 	check_pool(before, 0, -2, 2, 0);
 
-	end_reservation(pid, end);
+	end_reservation(end);
 	close(other);
 	check_pool(before, 0, -2, 0, 0);
 	close(dmabuf);

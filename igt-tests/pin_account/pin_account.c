@@ -234,7 +234,7 @@ static void test_last_reference(int dev)
 static void test_process_gone(int dev)
 {
 	int status, fd;
-	pid_t holder, child;
+	pid_t child;
 	int sockets[2];
 
 	make_sockets(sockets);
@@ -256,14 +256,11 @@ static void test_process_gone(int dev)
 	igt_assert_eq_s64(charged(USER), pages(16));
 	igt_assert_eq_s64(owner_of(USER, child, "udmabuf").bytes, pages(16));
 
-	holder = fork();
-	igt_assert_lte(0, holder);
-	if (!holder) {
+	igt_fork(holder, 1) {
 		close(sockets[0]);
 		become(OTHER);
 		tell(sockets[1]);
 		await(sockets[1]);
-		_exit(0);
 	}
 	close(sockets[1]);
 	await(sockets[0]);
@@ -271,8 +268,7 @@ static void test_process_gone(int dev)
 	igt_assert_eq_s64(charged(USER), pages(16));
 	igt_assert(!listed(OTHER));
 	tell(sockets[0]);
-	igt_assert_eq(waitpid(holder, &status, 0), holder);
-	igt_assert_eq(status, 0);
+	igt_waitchildren();
 	igt_assert(!listed(USER));
 	close(sockets[0]);
 }
