@@ -197,6 +197,18 @@ static __always_inline bool get_large(struct address_space *mapping,
 }
 
 /*
+ * Whether a large folio that is pinned now is, or was since, where it was found, @entry
+ * being what is there. Before the reference it may have been freed, and put into the same
+ * file elsewhere, where it has its new mapping before its new index. Pairs with what puts
+ * it into the tree, after either.
+ */
+static __always_inline bool is_in_place(struct folio *folio, void *entry)
+{
+	smp_rmb();
+	return entry == folio;
+}
+
+/*
  * Pin what is like @folio, a large folio that @xas is at and that is pinned, up to
  * its end or that of the range: whole folios of its size, with its @flags. That is
  * how most are, and there is little to do for each but to compare, if there are
@@ -255,7 +267,8 @@ static noinline unsigned long pin_alike(struct address_space *mapping,
 		if (!get_large(mapping, folio))
 			break;
 		atomic_inc(&folio->_pincount);
-		if (read_flags(folio) != flags ||
+		if (!is_in_place(folio, rcu_dereference_raw(*slot)) ||
+		    read_flags(folio) != flags ||
 		    folio_test_has_hwpoisoned(folio) ||
 		    folio_large_nr_pages(folio) != nr ||
 		    !is_of(folio, mapping) || read_index(folio) != index) {
@@ -288,12 +301,15 @@ static void pin_large(struct address_space *mapping, struct xa_state *xas,
 		if (!get_large(mapping, folio))
 			break;
 		atomic_inc(&folio->_pincount);
+		if (!is_in_place(folio, xas_reload(xas)) ||
+		    !flags_are_good(folio, BIT(PG_head), &place, &counter) ||
+		    folio_test_has_hwpoisoned(folio) || !is_of(folio, mapping)) {
+			put_pin(folio);
+			break;
+		}
 		nr = folio_large_nr_pages(folio);
 		offset = cur.index - (read_index(folio) << shift);
-		if (!flags_are_good(folio, BIT(PG_head), &place, &counter) ||
-		    folio_test_has_hwpoisoned(folio) ||
-		    !is_of(folio, mapping) || offset >= nr ||
-		    !add_folio_span(&cur, folio, offset, nr)) {
+		if (offset >= nr || !add_folio_span(&cur, folio, offset, nr)) {
 			put_pin(folio);
 			break;
 		}
