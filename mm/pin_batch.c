@@ -111,6 +111,17 @@ static int pin_locked(struct address_space *mapping, struct pin_cursor *cursor)
 }
 
 /*
+ * Of a folio that was not locked a moment ago; it may go on to the swap cache now, of
+ * which folio_contains() must not be asked.
+ */
+static bool is_part_of(struct folio *folio, struct address_space *mapping, pgoff_t index)
+{
+	/* The lock before what changes under it. */
+	smp_rmb();
+	return READ_ONCE(folio->mapping) == mapping && folio_contains(folio, index);
+}
+
+/*
  * Of a few folios from page @index on, up to the first one that is not there, has
  * failed, or is locked, find the last that has to be migrated. Those between may lie
  * where they can stay: from CMA areas, memory comes page by page in turn with other. The
@@ -137,7 +148,7 @@ static long find_movable(struct address_space *mapping, pgoff_t index,
 		if (folio_contain_hwpoisoned_page(folio))
 			err = -EIO;
 		else if (folio_test_locked(folio) ||
-			 !folio_contains(folio, next >> shift))
+			 !is_part_of(folio, mapping, next >> shift))
 			err = -EAGAIN;
 		else
 			next = (folio->index << shift) + folio_nr_pages(folio);
