@@ -44,7 +44,8 @@ struct pin_cursor {
 	pgoff_t last;
 	bool nonblock;			/* -EAGAIN rather than to wait for others */
 	pgoff_t untouched;		/* up to here there is no address to touch */
-	unsigned long delta_touch;	/* see mm/pin_touch.c */
+	unsigned long delta_touch;	/* see mm/pin_touch.c, if */
+	bool touched;			/* a mapping has been found */
 	bool user_faults;		/* userfaultfd looks after a mapping */
 	unsigned long delta;		/* what makes it an index in the buffer */
 	unsigned long nr_folios;	/* pinned so far */

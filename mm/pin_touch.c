@@ -47,6 +47,8 @@ static struct vm_area_struct *same_mapping(struct mm_struct *mm, struct file *me
 {
 	struct vm_area_struct *vma;
 
+	if (!cursor->touched)
+		return NULL;
 	vma = vma_lookup(mm, (index + cursor->delta_touch) << PAGE_SHIFT);
 	if (!vma || !maps_page(vma, memfd, index) ||
 	    delta_of(vma) != cursor->delta_touch)
@@ -82,10 +84,12 @@ static struct vm_area_struct *find_mapping(struct mm_struct *mm, struct file *me
 		else if (!found || userfaultfd_missing(vma))
 			found = vma;
 	}
-	if (found)
+	if (found) {
+		cursor->touched = true;
 		cursor->delta_touch = delta_of(found);
-	else
+	} else {
 		cursor->untouched = next;
+	}
 	return found;
 }
 
