@@ -91,7 +91,10 @@ unsigned long pin_user_limit(void)
 {
 	unsigned long mb = READ_ONCE(user_limit_mb);
 
-	return mb && mb < LONG_MAX >> 20 ? mb << (20 - PAGE_SHIFT) : LONG_MAX;
+	/* Both what is counted in pages and what is shown in bytes have to fit. */
+	if (!mb || mb >= min_t(u64, LONG_MAX >> (20 - PAGE_SHIFT), S64_MAX >> 20))
+		return LONG_MAX;
+	return mb << (20 - PAGE_SHIFT);
 }
 
 /**
@@ -109,7 +112,7 @@ unsigned long pin_user_limit(void)
  */
 unsigned long pin_room(const struct pin_user *user, unsigned long held)
 {
-	unsigned long share = READ_ONCE(process_share);
+	unsigned long share = min(READ_ONCE(process_share), UINT_MAX - 1);
 	unsigned long limit = pin_user_limit();
 	unsigned long used = user ? user->nr_pages : 0;
 	unsigned long left, most;

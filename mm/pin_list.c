@@ -81,14 +81,14 @@ static int users_show(struct seq_file *m, void *v)
 		return 0;
 	}
 	user = ((struct pin_charge *)v)->process->user;
-	seq_printf(m, "%u %lu ", from_kuid(&init_user_ns, user->uid),
-		   user->nr_pages << PAGE_SHIFT);
+	seq_printf(m, "%u %llu ", from_kuid(&init_user_ns, user->uid),
+		   (u64)user->nr_pages << PAGE_SHIFT);
 	/* The room is that of a process that has nothing pinned. */
 	if (limit == LONG_MAX)
 		seq_puts(m, "0 -\n");
 	else
-		seq_printf(m, "%lu %lu\n", limit << PAGE_SHIFT,
-			   pin_room(user, 0) << PAGE_SHIFT);
+		seq_printf(m, "%llu %llu\n", (u64)limit << PAGE_SHIFT,
+			   (u64)pin_room(user, 0) << PAGE_SHIFT);
 	return 0;
 }
 
@@ -133,8 +133,8 @@ static int owners_show(struct seq_file *m, void *v)
 		cond_resched();
 	} while (charge && !pin_compare_keys(&key, &next));
 
-	seq_printf(m, "%u %d %s %lu %lu ", from_kuid(&init_user_ns, key.uid),
-		   pid_nr(key.tgid), key.driver, nr_pages << PAGE_SHIFT, nr_folios);
+	seq_printf(m, "%u %d %s %llu %lu ", from_kuid(&init_user_ns, key.uid),
+		   pid_nr(key.tgid), key.driver, (u64)nr_pages << PAGE_SHIFT, nr_folios);
 	seq_escape(m, first->process->comm, "\n\t\\");
 	seq_putc(m, '\n');
 	return 0;

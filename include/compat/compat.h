@@ -108,7 +108,11 @@ long pin_present_folios(struct file *memfd, loff_t start, loff_t end,
 
 /* The size, of a folio that is known to be large. */
 #if LINUX_VERSION_CODE < KERNEL_VERSION(6, 15, 0)
+#ifdef CONFIG_64BIT
 #define folio_large_nr_pages(folio)	((unsigned long)(folio)->_folio_nr_pages)
+#else
+#define folio_large_nr_pages(folio)	((unsigned long)folio_nr_pages(folio))
+#endif
 #endif
 
 /* Frame numbers came in a type of their own. */
