@@ -43,9 +43,9 @@ static unsigned long map_for_gup(struct file *memfd, loff_t base,
  * Context: as memfd_pin_folios(), in a task that has an mm; takes mmap_lock.
  *
  * Return: number of folios pinned, or a negative error: -ENOMEM if there is no
- * memory or address space or a folio could not be migrated, -EAGAIN if one is not
- * present any more or needs no migration, -EACCES if @memfd cannot be read,
- * -EINTR.
+ * memory or address space or a folio could not be migrated, -EAGAIN if one needs no
+ * migration or the file has become too short for it, -EACCES if @memfd cannot be read,
+ * -EINTR. What has become a hole meanwhile is filled.
  */
 long pin_present_folios(struct file *memfd, loff_t start, loff_t end,
 			struct folio **folios, unsigned int max_folios,
