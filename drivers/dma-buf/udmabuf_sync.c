@@ -213,7 +213,7 @@ void udmabuf_sync_unmap(struct udmabuf_sync *sync, struct udmabuf_attachment *a,
 {
 	udmabuf_lock_writers(sync, false);
 	/* Some drivers unmap in another direction than they mapped. */
-	if (!a->mapped[asked])
+	if (!valid_dma_direction(asked) || !a->mapped[asked])
 		for (asked = 0; asked < DMA_FROM_DEVICE && !a->mapped[asked];)
 			asked++;
 	if (a->mapped[asked])
