@@ -139,7 +139,7 @@ static bool any_poisoned(unsigned long pfn, unsigned long end)
 /*
  * Whether a PMD is to map the range depends on the mapping alone, so that concurrent
  * faults agree: apply_to_page_range() warns when it comes upon a PMD mapping. The
- * exception is memory that fails meanwhile. vmf_insert_pfn() puts up with either.
+ * exception is memory that fails meanwhile.
  */
 static vm_fault_t map_by_pmd(struct vm_fault *vmf, const struct fault_range *range,
 			     unsigned long fault_pfn)
@@ -149,6 +149,9 @@ static vm_fault_t map_by_pmd(struct vm_fault *vmf, const struct fault_range *ran
 	if (range->nr != PTRS_PER_PTE || !IS_ALIGNED(range->pfn, PTRS_PER_PTE) ||
 	    range->pfn_end - range->pfn < PTRS_PER_PTE)
 		return VM_FAULT_FALLBACK;
+	/* The CPU may have none, or Xen may not let us. */
+	if (!has_transparent_hugepage())
+		return VM_FAULT_FALLBACK;
 
 	/* It was made when writes were being watched for. */
 	if (pmd_leaf(pmd))
@@ -156,8 +159,12 @@ static vm_fault_t map_by_pmd(struct vm_fault *vmf, const struct fault_range *ran
 	/* mremap() can have moved a page table here. */
 	if (!pmd_none(pmd))
 		return VM_FAULT_FALLBACK;
-	if (any_poisoned(range->pfn, range->pfn + PTRS_PER_PTE))
+	if (any_poisoned(range->pfn, range->pfn + PTRS_PER_PTE)) {
+		/* Another fault came before the failure; vmf_insert_pfn() wants no leaf. */
+		if (pmd_leaf(pmdp_get(vmf->pmd)))
+			return VM_FAULT_NOPAGE;
 		return vmf_insert_pfn(vmf->vma, vmf->address, fault_pfn);
+	}
 	/* Writable if the VMA is so. */
 	return vmf_insert_pfn_pmd(vmf, range->pfn, false);
 }

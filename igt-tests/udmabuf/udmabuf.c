@@ -149,6 +149,10 @@
  * SUBTEST: pmd-thp-never
  * Description: The same where transparent huge pages are disabled
  *
+ * SUBTEST: pmd-contiguous
+ * Description: Small pages that follow each other in memory are mapped as one, but where
+ *              the processor cannot (clearcpuid=pse)
+ *
  * SUBTEST: pmd-mixed
  * Description: A buffer of huge, parts of huge, and small pages, mapped from
  *              anywhere on

@@ -15,6 +15,7 @@
 #include <sys/uio.h>
 
 #include "igt.h"
+#include "phys_helper.h"
 #include "udmabuf_pmd.h"
 
 const struct layout layouts[7] = {
@@ -112,9 +113,24 @@ void check_contents(const struct buffer *buffer)
 	igt_assert_eq(count_filled(buffer->buf, 0, NPAGES, 1), NPAGES);
 }
 
+/* x86 processors tell, and Xen may say no in their stead (clearcpuid=pse at boot, too). */
+static bool cpu_maps_by_pmd(void)
+{
+	FILE *file = fopen("/proc/cpuinfo", "r");
+	bool pse = true;
+	char line[8192];
+
+	igt_assert(file);
+	while (fgets(line, sizeof(line), file))
+		if (!strncmp(line, "flags", 5))
+			pse = strstr(line, " pse ");
+	fclose(file);
+	return pse;
+}
+
 static bool kernel_maps_by_pmd(void)
 {
-	return kernel_since(6, 12);
+	return kernel_since(6, 12) && cpu_maps_by_pmd();
 }
 
 static size_t page_tables(void)
@@ -159,6 +175,59 @@ static void test_faults(int dev)
 	check_cost(&buffer, current->shift, current->by_pmd && kernel_maps_by_pmd());
 	check_contents(&buffer);
 	free_buffer(&buffer, current);
+}
+
+/* In a memfd, the first of as many small pages as a PMD spans that lie as one could map them */
+static size_t find_contiguous(char *mem, size_t count)
+{
+	uint64_t next = 0, frame;
+	size_t i, nr = 0;
+
+	for (i = 0; i < count && nr < PMD_PAGES; i++) {
+		frame = page_frame(mem + pages(i));
+		nr = frame % PMD_PAGES == 0 ? 1 : nr && frame == next ? nr + 1 : 0;
+		next = frame + 1;
+	}
+	igt_require_f(nr == PMD_PAGES, "no small pages follow each other in memory\n");
+	return i - nr;
+}
+
+/* Memory need not have come as a huge page. */
+static void test_contiguous(int dev)
+{
+	const size_t size = MIB(128);
+	char *mem, *room = reserve(3 * PMD), *buf = room, *beside;
+	int memfd = sealed_memfd(SHMEM, size), dmabuf;
+	size_t first, tables;
+
+	/* Without such entries there is no such file. */
+	if (kernel_maps_by_pmd())
+		set_shmem_thp("never");
+	mem = map_fd(memfd, size);
+	memset(mem, 1, size);
+	first = find_contiguous(mem, size / page_size());
+	dmabuf = create(dev, memfd, pages(first), PMD);
+	fill(mem + pages(first), 0, PMD_PAGES, 1);
+
+	/* With a table of the level above, which it has in common with what lies behind. */
+	if (((uintptr_t)buf + PMD) % (PMD * PMD_PAGES) == 0)
+		buf += PMD;
+	beside = buf + PMD;
+	igt_assert(mmap(beside, page_size(), PROT_READ | PROT_WRITE, MAP_PRIVATE |
+			MAP_ANONYMOUS | MAP_FIXED, -1, 0) == beside);
+	*beside = 1;
+
+	map_at(buf, dmabuf, 0, PMD_PAGES, PROT_READ | PROT_WRITE);
+	tables = page_tables();
+	igt_assert_eq(touch(buf, PMD_PAGES, true), 1);
+	igt_assert_eq(page_tables() - tables, kernel_maps_by_pmd() ? 0 : 1);
+	igt_assert_eq(count_filled(buf, 0, PMD_PAGES, 1), PMD_PAGES);
+	fill(buf, 0, PMD_PAGES, 2);
+	igt_assert_eq(count_filled(mem + pages(first), 0, PMD_PAGES, 2), PMD_PAGES);
+	unmap(room, 3 * PMD);
+	unmap(mem, size);
+	close(dmabuf);
+	close(memfd);
 }
 
 /* Transparent huge pages are nobody's wish. */
@@ -395,6 +464,10 @@ void udmabuf_pmd_subtests(int dev)
 	igt_describe("The same where transparent huge pages are disabled");
 	igt_subtest("pmd-thp-never")
 		udmabuf_test(test_thp_never, dev);
+	igt_describe("Small pages that follow each other in memory are mapped as one, but where "
+		     "the processor cannot (clearcpuid=pse)");
+	igt_subtest("pmd-contiguous")
+		udmabuf_test(test_contiguous, dev);
 	igt_describe("A buffer of huge, parts of huge, and small pages, mapped from anywhere on");
 	igt_subtest("pmd-mixed")
 		udmabuf_test(test_mixed, dev);
