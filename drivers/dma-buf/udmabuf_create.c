@@ -263,8 +263,6 @@ void udmabuf_free(struct udmabuf *ubuf, bool dirty)
 	memfd_pins_release(&ubuf->pins, dirty);
 	pin_mounts_release(&ubuf->mounts);
 	udmabuf_sync_exit(&ubuf->sync);
-	if (ubuf->owner)
-		module_put(ubuf->owner);
 	kfree(ubuf);
 }
 
@@ -308,10 +306,7 @@ static struct dma_buf *make_dmabuf(unsigned int flags, u32 count,
 	udmabuf_sync_init(&ubuf->sync);
 	ubuf->flags = flags;
 	ubuf->uid = current_uid();
-	if (owner) {
-		__module_get(owner);
-		ubuf->owner = owner;
-	}
+	ubuf->owner = owner;
 
 	err = memfd_pins_charge(&ubuf->pins, owner ? module_name(owner) : "udmabuf",
 				nr_pages);

@@ -122,6 +122,9 @@ struct dma_buf *udmabuf_export(struct udmabuf *ubuf, char *name, int file_flags)
 	struct dma_buf *dmabuf;
 
 	exp_info.exp_name = "udmabuf";
+	/* That module uses ours. Fences go after release(), and may be its own. */
+	if (ubuf->owner)
+		exp_info.owner = ubuf->owner;
 	exp_info.ops = can_vmap(ubuf) ? &udmabuf_ops : &udmabuf_no_vmap_ops;
 	exp_info.size = ubuf->pins.nr_pages << PAGE_SHIFT;
 	exp_info.flags = file_flags;
