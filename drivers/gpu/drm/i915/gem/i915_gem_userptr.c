@@ -91,7 +91,7 @@ static void userptr_put_pages(struct drm_i915_gem_object *obj,
 	i915_gem_gtt_finish_pages(obj, sgt);
 	memfd_pins_free_sgt(sgt);
 	obj->mm.dirty = false;
-	userptr_pins_free_nowait(pins, dirty);
+	userptr_pins_free(pins, dirty);
 }
 
 /* Take the pages away from the GPU and let go of them, with the object locked. */

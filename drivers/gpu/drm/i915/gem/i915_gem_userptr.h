@@ -16,11 +16,13 @@ struct drm_file;
 struct drm_i915_gem_object;
 struct file;
 struct mm_struct;
+struct pin_mount;
 
 /**
  * struct userptr_pins - the pinned pages behind an object
  * @pages: all of them
  * @by_folio: each folio in a span has one pin, instead of one for each page
+ * @mounts: mounts that have to outlive the pages
  * @wq: where @work is queued
  * @work: finishes a release that would have to wait
  * @span: of pages that are pinned one by one, the span that a release goes on with,
@@ -31,6 +33,7 @@ struct mm_struct;
 struct userptr_pins {
 	struct memfd_pins pages;
 	bool by_folio;
+	struct pin_mount *mounts;
 	struct workqueue_struct *wq;
 	struct work_struct work;
 	unsigned long span;
@@ -40,7 +43,6 @@ struct userptr_pins {
 struct userptr_pins *userptr_pins_alloc(struct workqueue_struct *wq,
 					bool by_folio);
 void userptr_pins_free(struct userptr_pins *pins, bool dirty);
-void userptr_pins_free_nowait(struct userptr_pins *pins, bool dirty);
 
 struct userptr_pins *userptr_pin_user(struct workqueue_struct *wq,
 				      unsigned long start, u32 nr_pages,

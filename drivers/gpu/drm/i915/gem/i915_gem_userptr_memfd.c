@@ -7,6 +7,7 @@
 #include <linux/hugetlb.h>
 #include <linux/memfd_pin.h>
 #include <linux/mm.h>
+#include <linux/pin_mount.h>
 #include <linux/sched/signal.h>
 #include <linux/shmem_fs.h>
 #include <linux/userfaultfd_k.h>
@@ -119,7 +120,7 @@ static int check_holes(struct file *file, const struct memfd_pins *pages)
 
 /**
  * userptr_pin_file() - pin a range of a file
- * @wq: for userptr_pins_free_nowait()
+ * @wq: for userptr_pins_free()
  * @file: a file on shmem or hugetlbfs
  * @index: page index of the range in the file
  * @nr_pages: number of pages
@@ -145,9 +146,11 @@ struct userptr_pins *userptr_pin_file(struct workqueue_struct *wq,
 	pins = userptr_pins_alloc(wq, true);
 	if (!pins)
 		return ERR_PTR(-ENOMEM);
-	err = memfd_pin_range(&pins->pages, file, start,
-			      start + ((loff_t)nr_pages << PAGE_SHIFT) - 1,
-			      MEMFD_PIN_UNCHARGED);
+	err = pin_mount_hold(&pins->mounts, file);
+	if (!err)
+		err = memfd_pin_range(&pins->pages, file, start,
+				      start + ((loff_t)nr_pages << PAGE_SHIFT) - 1,
+				      MEMFD_PIN_UNCHARGED);
 	if (!err)
 		err = check_holes(file, &pins->pages);
 	if (err) {

@@ -2,8 +2,10 @@
 /*
  * Pinned user memory: pages that are pinned one by one, and how all are released.
  */
+#include <linux/delay.h>
 #include <linux/mm.h>
 #include <linux/pin_fast_only.h>
+#include <linux/pin_mount.h>
 #include <linux/sched/signal.h>
 #include <linux/slab.h>
 #include <linux/swap.h>
@@ -14,6 +16,9 @@ static void finish_release(struct work_struct *work);
 
 /* Pages that are pinned between two looks at the signals. */
 #define USERPTR_BATCH	128
+
+/* Between two looks at whether a folio is locked yet */
+#define USERPTR_RETRY_MS	20
 
 /**
  * userptr_pins_alloc() - make an empty list of pinned pages
@@ -43,13 +48,11 @@ struct userptr_pins *userptr_pins_alloc(struct workqueue_struct *wq,
  * Only the folio lock keeps the file of a folio in place while that is told what
  * has become dirty.
  */
-static bool make_dirty(struct folio *folio, bool may_wait)
+static bool make_dirty(struct folio *folio)
 {
 	if (folio_test_dirty(folio))
 		return true;
-	if (may_wait)
-		folio_lock(folio);
-	else if (!folio_trylock(folio))
+	if (!folio_trylock(folio))
 		return false;
 	folio_mark_dirty(folio);
 	folio_unlock(folio);
@@ -60,7 +63,7 @@ static bool make_dirty(struct folio *folio, bool may_wait)
  * Unpin what is pinned page by page, up to the first folio that would have to be waited
  * for. Returns whether there is none.
  */
-static bool unpin_pages(struct userptr_pins *pins, bool dirty, bool may_wait)
+static bool unpin_pages(struct userptr_pins *pins, bool dirty)
 {
 	const struct memfd_span *span;
 	struct folio *folio;
@@ -73,7 +76,7 @@ static bool unpin_pages(struct userptr_pins *pins, bool dirty, bool may_wait)
 		folio = page_folio(page);
 		nr = min_t(unsigned long, span->nr - pins->page,
 			   folio_nr_pages(folio) - folio_page_idx(folio, page));
-		if (dirty && !make_dirty(folio, may_wait))
+		if (dirty && !make_dirty(folio))
 			return false;
 		/* Those of hugetlbfs do not age. */
 		if (!folio_test_hugetlb(folio))
@@ -91,35 +94,34 @@ static bool unpin_pages(struct userptr_pins *pins, bool dirty, bool may_wait)
 }
 
 /* Of a memfd, folios are marked without a lock. */
-static bool unpin(struct userptr_pins *pins, bool dirty, bool may_wait)
+static bool unpin(struct userptr_pins *pins, bool dirty)
 {
 	if (!pins->by_folio)
-		return unpin_pages(pins, dirty, may_wait);
+		return unpin_pages(pins, dirty);
 	memfd_pins_release(&pins->pages, dirty);
+	pin_mounts_release(&pins->mounts);
 	return true;
 }
 
-/* All that userptr_pins_free_nowait() has left over is dirty. */
+/*
+ * All that userptr_pins_free() has left over is dirty. A filesystem in user space can
+ * keep a folio locked for as long as it likes: the queue is not to wait for it, which has
+ * other work to do.
+ */
 static void finish_release(struct work_struct *work)
 {
-	userptr_pins_free(container_of(work, struct userptr_pins, work), true);
+	struct userptr_pins *pins = container_of(work, struct userptr_pins, work);
+
+	if (unpin(pins, true)) {
+		kfree(pins);
+		return;
+	}
+	msleep(USERPTR_RETRY_MS);
+	queue_work(pins->wq, &pins->work);
 }
 
 /**
- * userptr_pins_free() - unpin all pages and free the list
- * @pins: the list
- * @dirty: whether anybody may have written to the pages through the pins
- *
- * Context: may sleep; takes folio locks if @dirty.
- */
-void userptr_pins_free(struct userptr_pins *pins, bool dirty)
-{
-	unpin(pins, dirty, true);
-	kfree(pins);
-}
-
-/**
- * userptr_pins_free_nowait() - unpin all pages and free the list, soon
+ * userptr_pins_free() - unpin all pages and free the list, soon
  * @pins: the list
  * @dirty: whether anybody may have written to the pages through the pins
  *
@@ -129,9 +131,9 @@ void userptr_pins_free(struct userptr_pins *pins, bool dirty)
  *
  * Context: may sleep, but waits for no folio lock and does not allocate.
  */
-void userptr_pins_free_nowait(struct userptr_pins *pins, bool dirty)
+void userptr_pins_free(struct userptr_pins *pins, bool dirty)
 {
-	if (unpin(pins, dirty, false))
+	if (unpin(pins, dirty))
 		kfree(pins);
 	else
 		queue_work(pins->wq, &pins->work);

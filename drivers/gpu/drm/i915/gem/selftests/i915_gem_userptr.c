@@ -4,6 +4,7 @@
  * stays pinned. They need no GPU, only the memory of the process that loads the
  * module.
  */
+#include <linux/delay.h>
 #include <linux/pin_fast_only.h>
 
 #include "i915_selftest.h"
@@ -171,6 +172,7 @@ static bool is_dirty_after(struct igt_userptr *mem, bool later)
 	struct drm_i915_private *i915 = to_i915(mem->obj->base.dev);
 	struct folio *folio;
 	bool good;
+	int i;
 
 	if (!ok(!igt_userptr_submit(mem->obj)) || !ok(by_folio(mem->obj) == !later))
 		return false;
@@ -182,9 +184,14 @@ static bool is_dirty_after(struct igt_userptr *mem, bool later)
 	good = ok(is_dirty(mem->file, 6)) &&
 	       ok(folio_test_dirty(folio) == !later) &&
 	       ok(folio_maybe_dma_pinned(folio) == later);
-	folio_unlock(folio);
-	folio_put(folio);
+	/* Whoever needs the queue does not wait for whoever has the lock. */
 	flush_workqueue(i915->unordered_wq);
+	folio_unlock(folio);
+	for (i = 0; i < 1000 && folio_maybe_dma_pinned(folio); i++) {
+		flush_workqueue(i915->unordered_wq);
+		msleep(1);
+	}
+	folio_put(folio);
 	return good && ok(is_dirty(mem->file, 7)) && ok(is_dirty(mem->file, NR - 1));
 }
 
