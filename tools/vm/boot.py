@@ -135,6 +135,8 @@ def parse_arguments():
                         help="default: 2G")
     parser.add_argument("--append", action="append", default=[],
                         metavar="ARGS", help="more kernel arguments")
+    parser.add_argument("--qemu", default="", metavar="ARGS",
+                        help="more arguments of QEMU, such as devices")
     parser.add_argument("--timeout", type=int, default=2400,
                         metavar="SECONDS",
                         help="end a guest that takes longer (default: 2400)")
@@ -284,7 +286,7 @@ def virtme_command(options, kernel, accel, shared):
             "--cpus", "1" if options.icount else str(options.cpus),
             "--show-boot-console", "--script-sh", "true", "--force-initramfs",
             *[f"--kopt={arg}" for arg in kernel_args],
-            "--qemu-opts", "-nodefaults", *qemu,
+            "--qemu-opts", "-nodefaults", *qemu, *shlex.split(options.qemu),
             "-qmp", f"unix:{shared}/monitor,server=on,wait=off",
             *share("run", shared), *share("build", BUILD)]
 
@@ -405,7 +407,7 @@ def kvm_works(options, kernel):
     if not os.path.exists(answer):
         say(f"trying KVM, for {KVM_TIMEOUT} s at most (once)")
         probe = argparse.Namespace(**vars(options))
-        probe.command, probe.append = ["true"], []
+        probe.command, probe.append, probe.qemu = ["true"], [], ""
         probe.timeout = KVM_TIMEOUT
         status, _, _ = run_guest(probe, kernel, [], "kvm", io.BytesIO())
         with open(answer, "w") as file:
