@@ -7,6 +7,7 @@
 #define _MM_PIN_TEST_H
 
 #include <linux/dma-direction.h>
+#include <linux/err.h>
 #include <linux/memfd_pin.h>
 #include <linux/mmu_notifier.h>
 #include <linux/pin_account.h>
@@ -14,13 +15,14 @@
 #include <linux/types.h>
 #include <uapi/linux/pin_test.h>
 
+struct device;
 struct dma_buf_attachment;
 struct file;
 struct folio;
 struct mm_struct;
 struct page;
-struct platform_device;
 struct sg_table;
+struct test_edu;
 
 /**
  * struct test_pins - the pins of one call
@@ -68,14 +70,16 @@ void test_pins_unwatch(struct test_pins *pins);
 
 /**
  * struct test_attachment - a device that is attached to a dma-buf
- * @pdev: the device
+ * @dev: the device
+ * @edu: QEMU's, if that is the device
  * @attach: the attachment, which holds a reference on the dma-buf; NULL if there is
  *	none
  * @sgt: its mapping; NULL if there is none
  * @dir: in which direction it is mapped, or is going to be; DMA_NONE: not at all
  */
 struct test_attachment {
-	struct platform_device *pdev;
+	struct device *dev;
+	struct test_edu *edu;
 	struct dma_buf_attachment *attach;
 	struct sg_table *sgt;
 	enum dma_data_direction dir;
@@ -85,6 +89,33 @@ int test_attach(struct test_attachment *test, struct pin_test_attach *arg);
 int test_map(struct test_attachment *test, unsigned long dir);
 int test_dma(struct test_attachment *test, const struct pin_test_dma *arg, bool write);
 u64 test_detach(struct test_attachment *test);
+
+#ifdef CONFIG_PCI
+struct test_edu *test_edu_get(void);
+void test_edu_put(struct test_edu *edu);
+struct device *test_edu_device(struct test_edu *edu);
+int test_edu_copy(struct test_edu *edu, dma_addr_t addr, size_t size, u64 user, bool write);
+#else
+static inline struct test_edu *test_edu_get(void)
+{
+	return ERR_PTR(-ENODEV);
+}
+
+static inline void test_edu_put(struct test_edu *edu)
+{
+}
+
+static inline struct device *test_edu_device(struct test_edu *edu)
+{
+	return NULL;
+}
+
+static inline int test_edu_copy(struct test_edu *edu, dma_addr_t addr, size_t size,
+				u64 user, bool write)
+{
+	return -ENODEV;
+}
+#endif
 
 #ifdef CONFIG_ARM64_CONTPTE
 int test_entry(struct pin_test_entry *arg);

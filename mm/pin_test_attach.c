@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * A device of pin_test.ko that uses dma-bufs as a driver does which maps them when
- * it imports them.
+ * it imports them: one that is made up, or QEMU's.
  */
 #include <linux/dma-buf.h>
 #include <linux/dma-direct.h>
@@ -18,7 +18,7 @@
 #include "pin_test.h"
 
 /* Each is a device by itself, so that each can have other limits. */
-static struct platform_device *create_device(u32 max_seg_size, bool coherent)
+static struct device *create_device(bool coherent)
 {
 	const struct platform_device_info info = {
 		.name = "pin_test",
@@ -29,7 +29,7 @@ static struct platform_device *create_device(u32 max_seg_size, bool coherent)
 	int err;
 
 	if (IS_ERR(pdev))
-		return pdev;
+		return ERR_CAST(pdev);
 	dev_assign_dma_coherent(&pdev->dev, coherent);
 	if (dev_is_dma_coherent(&pdev->dev) != coherent) {
 		err = -EOPNOTSUPP;
@@ -40,13 +40,40 @@ static struct platform_device *create_device(u32 max_seg_size, bool coherent)
 		err = -EIO;
 		goto err_device;
 	}
-	if (max_seg_size)
-		dma_set_max_seg_size(&pdev->dev, max_seg_size);
-	return pdev;
+	return &pdev->dev;
 
 err_device:
 	platform_device_unregister(pdev);
 	return ERR_PTR(err);
+}
+
+static int get_device_for(struct test_attachment *test, const struct pin_test_attach *arg)
+{
+	struct test_edu *edu;
+
+	if (arg->flags & PIN_TEST_EDU) {
+		edu = test_edu_get();
+		if (IS_ERR(edu))
+			return PTR_ERR(edu);
+		test->edu = edu;
+		test->dev = test_edu_device(edu);
+	} else {
+		test->dev = create_device(!(arg->flags & PIN_TEST_NONCOHERENT));
+		if (IS_ERR(test->dev))
+			return PTR_ERR(test->dev);
+	}
+	if (arg->max_seg_size)
+		dma_set_max_seg_size(test->dev, arg->max_seg_size);
+	return 0;
+}
+
+static void put_device_of(struct test_attachment *test)
+{
+	if (test->edu)
+		test_edu_put(test->edu);
+	else
+		platform_device_unregister(to_platform_device(test->dev));
+	test->edu = NULL;
 }
 
 static u64 mapped_bytes(struct sg_table *sgt)
@@ -84,16 +111,17 @@ static void unmap(struct test_attachment *test)
 }
 
 /**
- * test_attach() - attach a new device to a dma-buf, and map that
+ * test_attach() - attach a device to a dma-buf, and map that
  * @test: not attached; afterwards attached, unless there was an error
  * @arg: which dma-buf and how; results are returned in it
  *
  * Context: may sleep; takes the dma-buf's dma_resv lock.
  *
  * Return: 0, -EBUSY if @test is attached, -EINVAL if the largest segment is not a
- * number of pages, a flag is unknown or the descriptor is no dma-buf's, -EBADF, -ENOMEM,
- * -EIO if the device cannot have 64 bits of address, -EOPNOTSUPP if there are none that
- * are not coherent, or what the exporter returns.
+ * number of pages, a flag is unknown, or does not go with another, or the descriptor is no
+ * dma-buf's, -EBADF, -ENOMEM, -EIO if the device cannot have 64 bits of address,
+ * -EOPNOTSUPP if there are none that are not coherent, or what test_edu_get() or the
+ * exporter returns.
  */
 int test_attach(struct test_attachment *test, struct pin_test_attach *arg)
 {
@@ -104,20 +132,17 @@ int test_attach(struct test_attachment *test, struct pin_test_attach *arg)
 	if (test->attach)
 		return -EBUSY;
 	if (!IS_ALIGNED(arg->max_seg_size, PAGE_SIZE) || arg->reserved ||
-	    arg->flags & ~PIN_TEST_NONCOHERENT)
+	    arg->flags >= (PIN_TEST_NONCOHERENT | PIN_TEST_EDU))
 		return -EINVAL;
 	dmabuf = dma_buf_get(arg->fd);
 	if (IS_ERR(dmabuf))
 		return PTR_ERR(dmabuf);
-	test->pdev = create_device(arg->max_seg_size,
-				   !(arg->flags & PIN_TEST_NONCOHERENT));
-	if (IS_ERR(test->pdev)) {
-		err = PTR_ERR(test->pdev);
+	err = get_device_for(test, arg);
+	if (err)
 		goto err_put;
-	}
 
 	start = ktime_get_ns();
-	test->attach = dma_buf_attach(dmabuf, &test->pdev->dev);
+	test->attach = dma_buf_attach(dmabuf, test->dev);
 	if (IS_ERR(test->attach)) {
 		err = PTR_ERR(test->attach);
 		goto err_device;
@@ -137,7 +162,7 @@ err_detach:
 	dma_buf_detach(dmabuf, test->attach);
 err_device:
 	test->attach = NULL;
-	platform_device_unregister(test->pdev);
+	put_device_of(test);
 err_put:
 	dma_buf_put(dmabuf);
 	return err;
@@ -164,8 +189,8 @@ int test_map(struct test_attachment *test, unsigned long dir)
 }
 
 /*
- * Such a device has no IOMMU, so its addresses are those of memory. Returns 0, -EFAULT
- * or -EINTR.
+ * A device that is made up has no IOMMU, so its addresses are those of memory. Returns 0,
+ * -EFAULT or -EINTR.
  */
 static int copy_segment(struct device *dev, dma_addr_t addr, size_t size, u64 user,
 			bool write)
@@ -225,6 +250,8 @@ int test_dma(struct test_attachment *test, const struct pin_test_dma *arg, bool 
 {
 	u64 begin = 0, start, end, last = arg->offset + arg->size;
 	struct scatterlist *sg;
+	dma_addr_t addr;
+	u64 user;
 	int i, err;
 
 	if (!test->attach || !test->sgt)
@@ -236,10 +263,12 @@ int test_dma(struct test_attachment *test, const struct pin_test_dma *arg, bool 
 		start = max(begin, arg->offset);
 		end = min(begin + sg_dma_len(sg), last);
 		if (start < end) {
-			err = copy_segment(&test->pdev->dev,
-					   sg_dma_address(sg) + (start - begin),
-					   end - start,
-					   arg->data + (start - arg->offset), write);
+			addr = sg_dma_address(sg) + (start - begin);
+			user = arg->data + (start - arg->offset);
+			if (test->edu)
+				err = test_edu_copy(test->edu, addr, end - start, user, write);
+			else
+				err = copy_segment(test->dev, addr, end - start, user, write);
 			if (err)
 				return err;
 		}
@@ -271,7 +300,7 @@ u64 test_detach(struct test_attachment *test)
 	end = ktime_get_ns();
 
 	test->attach = NULL;
-	platform_device_unregister(test->pdev);
+	put_device_of(test);
 	dma_buf_put(dmabuf);
 	return end - start;
 }

@@ -153,6 +153,9 @@ static void test_refused(int dev)
 	igt_assert_eq(__attach(test, -1, 0, &arg), -EBADF);
 	igt_assert_eq(__attach(test, memfd, 0, &arg), -EINVAL);
 	igt_assert_eq(__attach(test, fd, page_size() + 1, &arg), -EINVAL);
+	arg = (struct pin_test_attach) { .fd = fd, .flags = PIN_TEST_NONCOHERENT | PIN_TEST_EDU };
+	igt_assert_eq(ioctl(test, PIN_TEST_ATTACH, &arg), -1);
+	igt_assert_eq(errno, EINVAL);
 	igt_assert_eq(ioctl(test, PIN_TEST_DETACH, &ns), -1);
 	igt_assert_eq(errno, ENODATA);
 

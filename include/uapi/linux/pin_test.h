@@ -148,6 +148,7 @@ struct pin_test_bench {
 
 /* Of struct pin_test_attach */
 #define PIN_TEST_NONCOHERENT	(1 << 0)	/* it does not see the CPU's caches */
+#define PIN_TEST_EDU		(1 << 1)	/* it is QEMU's edu, behind an IOMMU */
 
 /**
  * struct pin_test_attach - PIN_TEST_ATTACH: attach a device to a dma-buf, and map it
@@ -158,19 +159,21 @@ struct pin_test_bench {
  * @entries: returns the entries of the scatterlist, and
  * @segments: what is left of them in the view of the device
  * @bytes: returns the sum of their lengths in that view
- * @flags: PIN_TEST_NONCOHERENT
+ * @flags: 0, PIN_TEST_NONCOHERENT or PIN_TEST_EDU
  * @reserved: 0
  *
  * The device is a new one, with 64 bits of address, and is going to read and write,
  * unless PIN_TEST_MAP has said otherwise. What it reads and writes is copied by the CPU:
- * one that is not coherent is so for the kernel only.
+ * one that is not coherent is so for the kernel only. With PIN_TEST_EDU it is QEMU's edu,
+ * with 28 bits of address, which reads and writes by itself, 4096 bytes in 200 ms.
  * PIN_TEST_DETACH unmaps, detaches and removes it; where the argument points to, it
  * writes the nanoseconds that the first two took, as a __u64.
  *
  * Errors are EBADF: no open descriptor; EINVAL: not a dma-buf, a segment that is not
- * a number of pages, unknown flags; EBUSY: there is an attachment already; EOPNOTSUPP: all
- * devices of this architecture are coherent; for PIN_TEST_DETACH, ENODATA: there is
- * none; and those of the exporter.
+ * a number of pages, unknown flags; EBUSY: there is an attachment already, or the edu has
+ * one; ENODEV: there is no edu, or no IOMMU before it; EOPNOTSUPP: all devices of this
+ * architecture are coherent; for PIN_TEST_DETACH, ENODATA: there is none; and those of the
+ * exporter.
  */
 struct pin_test_attach {
 	__s32 fd;
@@ -206,7 +209,8 @@ struct pin_test_attach {
  * @reserved: 0
  *
  * It goes where the mapping has sent the device: to a bounce buffer, if there is one,
- * and whatever the direction of the mapping.
+ * and whatever the direction of the mapping. The IOMMU of a PIN_TEST_EDU does look at that:
+ * what it refuses is not written, and only the kernel's log tells.
  *
  * Errors are ENODATA: not mapped; EINVAL: not within the dma-buf, unknown flags; EFAULT;
  * ENOMEM: no memory for a fence, with the data written; EINTR: a fatal signal.
