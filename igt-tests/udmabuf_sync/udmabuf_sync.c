@@ -104,6 +104,29 @@
 /**
  * SUBTEST: caches-coherent
  * Description: For one that is coherent, they are left alone
+ *
+ * SUBTEST: iommu-%s
+ * Description: A device behind an IOMMU, which does DMA by itself, reads and writes the
+ *              memory of a memfd: %arg[1]
+ *
+ * arg[1]:
+ *
+ * @shmem:		small pages
+ * @thp:		transparent huge pages
+ * @hugetlb:		2 MiB hugetlb pages
+ */
+
+/**
+ * SUBTEST: iommu-to-device
+ * Description: What is mapped for it to read, it cannot write: the IOMMU says so, and the
+ *              memory stays; mapped for both, it can
+ *
+ * SUBTEST: iommu-readonly
+ * Description: It may attach to a read-only dma-buf, and read; what it writes does not
+ *              arrive, in whatever direction its driver maps
+ *
+ * SUBTEST: iommu-readonly-identity
+ * Description: Not when its IOMMU lets it do all: then it may not even attach
  */
 #include <unistd.h>
 
@@ -153,6 +176,7 @@ int igt_main()
 	udmabuf_sync_writer_subtests(dev);
 	udmabuf_sync_device_subtests(dev);
 	udmabuf_sync_cache_subtests(dev);
+	udmabuf_sync_iommu_subtests(dev);
 
 	igt_fixture()
 		close(dev);

@@ -16,6 +16,7 @@ void udmabuf_sync_owner_subtests(int dev);
 void udmabuf_sync_writer_subtests(int dev);
 void udmabuf_sync_device_subtests(int dev);
 void udmabuf_sync_cache_subtests(int dev);
+void udmabuf_sync_iommu_subtests(int dev);
 
 /* The buffer of a subtest: a dma-buf, and its memory as the owner of the memfd has it */
 struct buffer {
