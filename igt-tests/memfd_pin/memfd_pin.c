@@ -96,6 +96,13 @@
  * SUBTEST: offline-pinned
  * Description: A memory block in which there are pins does not go offline
  *
+ * SUBTEST: eject
+ * Description: The memory where a memfd was before it was pinned is taken out of its slot
+ *
+ * SUBTEST: eject-waits
+ * Description: It is so when somebody else has a pin in it for a moment, after that; until
+ *              then it stays
+ *
  * SUBTEST: movable-remap-race
  * Description: Nothing else is pinned when another thread maps something where
  *              the kernel may have mapped the file
@@ -281,6 +288,7 @@ int igt_main()
 	memfd_pin_holes_subtests(dev);
 	memfd_pin_hugetlb_subtests(dev);
 	memfd_pin_movable_subtests(dev);
+	memfd_pin_offline_subtests(dev);
 	memfd_pin_cma_subtests(dev);
 	memfd_pin_mte_subtests(dev);
 	memfd_pin_busy_subtests(dev);

@@ -11,6 +11,7 @@
 void memfd_pin_holes_subtests(int dev);
 void memfd_pin_hugetlb_subtests(int dev);
 void memfd_pin_movable_subtests(int dev);
+void memfd_pin_offline_subtests(int dev);
 void memfd_pin_cma_subtests(int dev);
 void memfd_pin_mte_subtests(int dev);
 void memfd_pin_busy_subtests(int dev);
@@ -19,6 +20,12 @@ void memfd_pin_thp_subtests(int dev);
 void memfd_pin_seals_subtests(int dev);
 void memfd_pin_kill_subtests(int dev);
 void memfd_pin_failure_subtests(int dev);
+
+/* Writes to a file that has pages in ZONE_MOVABLE then, as new files have, or skips */
+void fill_movable_pages(void *mem, size_t count);
+
+/* The dma-buf has the pages that the file has, and none of them is movable. */
+void check_shared(void *buf, void *mem, size_t count);
 
 /*
  * A memfd of CMA_PAGES, filled with seed 1 and mapped at *@mem, with what @blocks says of
