@@ -199,11 +199,11 @@ static __always_inline bool get_large(struct address_space *mapping,
 /*
  * Whether a large folio that is pinned now is, or was since, where it was found, @entry
  * being what is there. Before the reference it may have been freed, and put into the same
- * file elsewhere, where it has its new mapping before its new index. Pairs with what puts
- * it into the tree, after either.
+ * file elsewhere, where it has its new mapping before its new index.
  */
 static __always_inline bool is_in_place(struct folio *folio, void *entry)
 {
+	/* The entry before the index; pairs with rcu_assign_pointer() in xas_store(). */
 	smp_rmb();
 	return entry == folio;
 }

@@ -187,10 +187,8 @@ static bool is_dirty_after(struct igt_userptr *mem, bool later)
 	/* Whoever needs the queue does not wait for whoever has the lock. */
 	flush_workqueue(i915->unordered_wq);
 	folio_unlock(folio);
-	for (i = 0; i < 1000 && folio_maybe_dma_pinned(folio); i++) {
-		flush_workqueue(i915->unordered_wq);
-		msleep(1);
-	}
+	for (i = 0; i < 500 && folio_maybe_dma_pinned(folio); i++)
+		msleep(20);
 	folio_put(folio);
 	return good && ok(is_dirty(mem->file, 7)) && ok(is_dirty(mem->file, NR - 1));
 }
