@@ -197,7 +197,7 @@ static void test_contiguous(int dev)
 {
 	const size_t size = MIB(128);
 	char *mem, *room = reserve(3 * PMD), *buf = room, *beside;
-	int memfd = sealed_memfd(SHMEM, size), dmabuf;
+	int memfd = sealed_memfd(SHMEM, size), all, dmabuf;
 	size_t first, tables;
 
 	/* Without such entries there is no such file. */
@@ -205,6 +205,8 @@ static void test_contiguous(int dev)
 		set_shmem_thp("never");
 	mem = map_fd(memfd, size);
 	memset(mem, 1, size);
+	/* Pinned, they stay where they are. */
+	all = create(dev, memfd, 0, size);
 	first = find_contiguous(mem, size / page_size());
 	dmabuf = create(dev, memfd, pages(first), PMD);
 	fill(mem + pages(first), 0, PMD_PAGES, 1);
@@ -227,6 +229,7 @@ static void test_contiguous(int dev)
 	unmap(room, 3 * PMD);
 	unmap(mem, size);
 	close(dmabuf);
+	close(all);
 	close(memfd);
 }
 
