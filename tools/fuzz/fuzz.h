@@ -72,7 +72,8 @@ size_t size_of(uint32_t arg);
 bool touch(volatile char *addr, bool write);
 void touch_init(void);
 long fail_nth(unsigned int nth);
-void end_with_parent(void);
+extern pid_t worker;
+void end_with_parent(pid_t parent);
 
 /* fuzz_program.c */
 struct rng {

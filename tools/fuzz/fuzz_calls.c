@@ -359,7 +359,7 @@ static long do_user(const uint32_t *arg)
 
 	fail_nth(0);
 	ret = syscall(SYS_setresuid, user, user, -1);
-	end_with_parent();
+	end_with_parent(worker);
 	return ret;
 }
 

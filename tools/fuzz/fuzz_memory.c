@@ -122,14 +122,14 @@ long do_touch(const uint32_t *arg)
 /* A child has all that the parent has, for as long as it lives. */
 long do_fork(const uint32_t *arg)
 {
-	pid_t pid;
+	pid_t parent = getpid(), pid;
 
 	/* The kernel tells of a stack that it cannot allocate. */
 	fail_nth(0);
 	pid = fork();
 	if (pid)
 		return pid;
-	end_with_parent();
+	end_with_parent(parent);
 	touch_pages(arg);
 	if (arg[0] >> 8 & 1)
 		pause();

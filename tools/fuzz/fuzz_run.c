@@ -58,7 +58,7 @@ static void run_here(const struct program *program, const struct run *run)
 	if (run->user && (setresgid(run->user, run->user, run->user) ||
 			  setresuid(run->user, run->user, run->user)))
 		_exit(1);
-	end_with_parent();
+	end_with_parent(worker);
 	for (unsigned int i = 0; i < LANES; i++)
 		lanes[i] = (struct lane){ program, i, run->counts };
 	second = program->nr[1] && !pthread_create(&thread, NULL, run_lane, &lanes[1]);
@@ -108,6 +108,7 @@ bool run_program(const struct program *program, const struct run *run)
 	/* What those before have left of it says nothing of this one. */
 	while (child_ends(0))
 		;
+	worker = getpid();
 	pid = fork();
 	if (!pid) {
 		setpgid(0, 0);

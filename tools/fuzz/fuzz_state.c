@@ -198,8 +198,14 @@ long fail_nth(unsigned int nth)
 	return ret;
 }
 
+/* The process that runs programs, each in a child */
+pid_t worker;
+
 /* Whoever changes its user, or is a child of that, has to say so again. */
-void end_with_parent(void)
+void end_with_parent(pid_t parent)
 {
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	/* It may have ended before. */
+	if (getppid() != parent)
+		_exit(0);
 }
