@@ -27,7 +27,6 @@ struct vm_area_struct;
  * @flags: UDMABUF_FLAGS_READONLY and UDMABUF_FLAGS_UNSEALED
  * @uid: the user that made it
  * @mounts: mounts that have to outlive the pages
- * @owner: the driver that the buffer was made for, or NULL
  * @dmabuf: the dma-buf, and
  * @ino: its inode number
  * @link: in a list of udmabuf_debug.c, and
@@ -41,7 +40,6 @@ struct udmabuf {
 	unsigned int flags;
 	kuid_t uid;
 	struct pin_mount *mounts;
-	struct module *owner;
 	struct dma_buf *dmabuf;
 	unsigned long ino;
 	struct list_head link;
@@ -55,7 +53,8 @@ unsigned long udmabuf_size_limit(void);
 struct dma_buf *udmabuf_create(unsigned int flags, u32 count,
 			       const struct udmabuf_create_item *list);
 void udmabuf_free(struct udmabuf *ubuf, bool dirty);
-struct dma_buf *udmabuf_export(struct udmabuf *ubuf, char *name, int file_flags);
+struct dma_buf *udmabuf_export(struct udmabuf *ubuf, char *name, struct module *owner,
+			       int file_flags);
 int udmabuf_attach(struct dma_buf *dmabuf, struct dma_buf_attachment *attachment);
 struct sg_table *udmabuf_map(struct dma_buf_attachment *attachment,
 			     enum dma_data_direction asked);

@@ -306,7 +306,6 @@ static struct dma_buf *make_dmabuf(unsigned int flags, u32 count,
 	udmabuf_sync_init(&ubuf->sync);
 	ubuf->flags = flags;
 	ubuf->uid = current_uid();
-	ubuf->owner = owner;
 
 	err = memfd_pins_charge(&ubuf->pins, owner ? module_name(owner) : "udmabuf",
 				nr_pages);
@@ -315,7 +314,7 @@ static struct dma_buf *make_dmabuf(unsigned int flags, u32 count,
 			      add_all(ubuf, list, count, &name);
 	/* It was about this call. */
 	ubuf->flags &= ~UDMABUF_FLAGS_NONBLOCK;
-	dmabuf = err ? ERR_PTR(err) : udmabuf_export(ubuf, name, file_flags);
+	dmabuf = err ? ERR_PTR(err) : udmabuf_export(ubuf, name, owner, file_flags);
 	if (IS_ERR(dmabuf)) {
 		udmabuf_free(ubuf, false);
 		kfree(name);

@@ -110,21 +110,23 @@ static bool can_vmap(const struct udmabuf *ubuf)
  * udmabuf_export() - make a dma-buf of pinned pages
  * @ubuf: the pages, not empty; when this succeeds, the dma-buf's
  * @name: its name, allocated; when this succeeds, the dma-buf's
+ * @owner: the driver that it is made for, which uses this module; or NULL
  * @file_flags: O_RDWR or O_RDONLY: of the dma-buf's file
  *
  * Context: may sleep.
  *
  * Return: the dma-buf, or what dma_buf_export() returns as an ERR_PTR.
  */
-struct dma_buf *udmabuf_export(struct udmabuf *ubuf, char *name, int file_flags)
+struct dma_buf *udmabuf_export(struct udmabuf *ubuf, char *name, struct module *owner,
+			       int file_flags)
 {
 	DEFINE_DMA_BUF_EXPORT_INFO(exp_info);
 	struct dma_buf *dmabuf;
 
 	exp_info.exp_name = "udmabuf";
-	/* That module uses ours. Fences go after release(), and may be its own. */
-	if (ubuf->owner)
-		exp_info.owner = ubuf->owner;
+	/* Fences go after release(), and may be that module's own. */
+	if (owner)
+		exp_info.owner = owner;
 	exp_info.ops = can_vmap(ubuf) ? &udmabuf_ops : &udmabuf_no_vmap_ops;
 	exp_info.size = ubuf->pins.nr_pages << PAGE_SHIFT;
 	exp_info.flags = file_flags;

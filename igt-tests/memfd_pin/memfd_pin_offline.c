@@ -32,6 +32,12 @@ static uint64_t block_size(void)
 	return strtoull(line, NULL, 16);
 }
 
+/* The number of the block in which a page lies */
+static uint64_t block_of(const void *mem)
+{
+	return page_frame(mem) * page_size() / block_size();
+}
+
 static int set_block_state(uint64_t block, const char *state)
 {
 	char path[64];
@@ -80,7 +86,7 @@ static void check_offline(int dev, enum backing backing)
 	require_pinnable(backing);
 	let_alarm_interrupt();
 	fill_movable_pages(mem, NPAGES);
-	block = page_frame(mem) * page_size() / block_size();
+	block = block_of(mem);
 	dmabuf = create(dev, memfd, 0, SIZE);
 	buf = map_fd(dmabuf, SIZE);
 
@@ -116,6 +122,18 @@ static void test_offline_hugetlb(int dev)
 	check_offline(dev, HUGE_2M);
 }
 
+/* What is written through the dma-buf is in the memfd; then neither is needed any more. */
+static void write_and_close(int memfd, void *mem, int dmabuf, void *buf)
+{
+	fill(buf, 0, NPAGES, 2);
+	igt_assert_eq(count_filled(mem, 0, NPAGES, 2), NPAGES);
+	check_shared(buf, mem, NPAGES);
+	unmap(buf, SIZE);
+	close(dmabuf);
+	unmap(mem, SIZE);
+	close(memfd);
+}
+
 /* Memory with a pin in it stays, and what is in it. */
 static void test_offline_pinned(int dev)
 {
@@ -127,7 +145,7 @@ static void test_offline_pinned(int dev)
 	fill(mem, 0, NPAGES, 1);
 	dmabuf = create(dev, memfd, 0, SIZE);
 	buf = map_fd(dmabuf, SIZE);
-	block = page_frame(mem) * page_size() / block_size();
+	block = block_of(mem);
 
 	/*
 	 * EBUSY if there is something in it that is not movable at all, else the
@@ -139,13 +157,7 @@ static void test_offline_pinned(int dev)
 	igt_require_f(err != -EINVAL, "memory%llu has holes or several zones\n",
 		      (unsigned long long)block);
 	igt_assert(err == -EBUSY || err == -EINTR);
-	fill(buf, 0, NPAGES, 2);
-	igt_assert_eq(count_filled(mem, 0, NPAGES, 2), NPAGES);
-	check_shared(buf, mem, NPAGES);
-	unmap(buf, SIZE);
-	close(dmabuf);
-	unmap(mem, SIZE);
-	close(memfd);
+	write_and_close(memfd, mem, dmabuf, buf);
 }
 
 /* Until what is in the block can be moved, the kernel tries, and keeps it isolated. */
@@ -162,7 +174,7 @@ static void test_offline_isolated(int dev)
 	fill_movable_pages(mem, 1);
 	/* As direct I/O does, so that it stays where it is. */
 	pins = pin(PIN_TEST_FAST, 0, mem, 1);
-	block = page_frame(mem) * page_size() / block_size();
+	block = block_of(mem);
 	igt_assert_eq(query_block(memfd, 0).type, PIN_TEST_BLOCK_OTHER);
 	child = fork();
 	igt_assert_lte(0, child);
@@ -244,7 +256,7 @@ static void test_eject(int dev)
 	void *buf;
 
 	fill_movable_pages(mem, NPAGES);
-	find_slot(page_frame(mem) * page_size() / block_size(), slot);
+	find_slot(block_of(mem), slot);
 	dmabuf = create(dev, memfd, 0, SIZE);
 	buf = map_fd(dmabuf, SIZE);
 	igt_assert_eq(count_movable(mem, NPAGES), 0);
@@ -252,13 +264,7 @@ static void test_eject(int dev)
 	for (unsigned int round = 0; !is_empty(slot); round++)
 		eject(slot, round);
 	igt_assert_eq(count_filled(buf, 0, NPAGES, 1), NPAGES);
-	fill(buf, 0, NPAGES, 2);
-	igt_assert_eq(count_filled(mem, 0, NPAGES, 2), NPAGES);
-	check_shared(buf, mem, NPAGES);
-	unmap(buf, SIZE);
-	close(dmabuf);
-	unmap(mem, SIZE);
-	close(memfd);
+	write_and_close(memfd, mem, dmabuf, buf);
 }
 
 /* The kernel waits for pins of direct I/O, and then takes it out. */
@@ -270,7 +276,7 @@ static void test_eject_waits(int dev)
 
 	igt_require_f(!access("/dev/pin_test", F_OK), "no /dev/pin_test\n");
 	fill_movable_pages(mem, NPAGES);
-	find_slot(page_frame(mem) * page_size() / block_size(), slot);
+	find_slot(block_of(mem), slot);
 	pins = pin(PIN_TEST_FAST, 0, mem, 1);
 	while (query_block(memfd, 0).type != PIN_TEST_BLOCK_ISOLATED)
 		eject(slot, round++);
