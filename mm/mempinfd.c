@@ -148,7 +148,7 @@ static struct folio *last_folio(struct pinned_range *range)
 {
 	struct run *run = last_run(range);
 
-	return run ? page_folio(pfn_to_page(run->pfn + run->nr - 1)) : NULL;
+	return run ? held_folio(pfn_to_page(run->pfn + run->nr - 1)) : NULL;
 }
 
 /* Charge what pins on @nr pages keep, that follow those in the range. */
@@ -158,8 +158,8 @@ static int charge_held(struct pinned_range *range, struct page **pages, long nr)
 	long i;
 
 	for (i = 0; i < nr; i++) {
-		if (page_folio(pages[i]) != folio) {
-			folio = page_folio(pages[i]);
+		if (held_folio(pages[i]) != folio) {
+			folio = held_folio(pages[i]);
 			range->rest = folio_nr_pages(folio);
 			range->held += range->rest;
 		}
@@ -188,14 +188,14 @@ static int append_pages(struct pinned_range *range, struct page **pages, long nr
 		pfn = page_to_pfn(pages[i]);
 		follows = run && run->pfn + run->nr == pfn;
 		/* A page that comes once more begins a run. */
-		if (page_folio(pages[i]) != folio || !follows) {
+		if (held_folio(pages[i]) != folio || !follows) {
 			/* It can be mapped, and pinned, at a million addresses. */
-			err = too_many_pins(page_folio(pages[i])) ? -ENOMEM : 0;
+			err = too_many_pins(held_folio(pages[i])) ? -ENOMEM : 0;
 			if (err)
 				break;
 		}
-		folios += page_folio(pages[i]) != folio;
-		folio = page_folio(pages[i]);
+		folios += held_folio(pages[i]) != folio;
+		folio = held_folio(pages[i]);
 		if (!follows) {
 			run = new_run(range);
 			err = -ENOMEM;
@@ -242,7 +242,7 @@ static long pin_some(unsigned long addr, unsigned long nr, struct pace *pace,
 	if (ret <= 0)
 		return ret ?: -EFAULT;
 	/* A large folio brings others along. */
-	pace->singles = folio_test_large(page_folio(pages[0])) ? 0 :
+	pace->singles = folio_test_large(held_folio(pages[0])) ? 0 :
 			pace->singles - 1;
 	return ret;
 }
@@ -293,7 +293,7 @@ static void unpin_run(const struct run *run, bool dirty)
 
 	for (done = 0; done < run->nr; done += nr) {
 		page = pfn_to_page(run->pfn + done);
-		folio = page_folio(page);
+		folio = held_folio(page);
 		nr = folio_nr_pages(folio) - folio_page_idx(folio, page);
 		nr = min(nr, run->nr - done);
 		lock = !folio_test_swapbacked(folio) && !folio_test_hugetlb(folio);

@@ -27,6 +27,16 @@ static inline bool too_many_pins(struct folio *folio)
 	return (unsigned int)folio_ref_count(folio) > PIN_MAX_REFS;
 }
 
+/* The folio of a page that one holds. */
+static inline struct folio *held_folio(struct page *page)
+{
+	/*
+	 * Reclaim keeps its list in the word that says whose tail this is, and writes to
+	 * it plainly. What it writes never looks like a tail's.
+	 */
+	return data_race(page_folio(page));
+}
+
 /*
  * Turn references into pins. NR_FOLL_PIN_ACQUIRED of the folio's node is the
  * caller's to count.

@@ -392,8 +392,7 @@ void unpin_fast(const struct memfd_span *spans, unsigned long nr, bool dirty)
 	for (span = spans; span < spans + nr; span++) {
 		pfn = span->pfn;
 		do {
-			/* Reclaim writes what shares the word, its list, plainly. */
-			folio = data_race(page_folio(pfn_to_page(pfn)));
+			folio = held_folio(pfn_to_page(pfn));
 			if (dirty)
 				mark_dirty(folio);
 			count_pin(&counter, folio);

@@ -86,7 +86,7 @@ static void refs_to_pins(struct page **pages, int nr)
 	int i, n;
 
 	for (i = 0; i < nr; i += n) {
-		folio = page_folio(pages[i]);
+		folio = held_folio(pages[i]);
 		n = run_length(folio, pages + i, nr - i);
 		if (is_zero_page(pages[i])) {
 			folio_put_refs(folio, n);
@@ -108,7 +108,7 @@ static void undo_pins(struct page **pages, int nr)
 	int i, n;
 
 	for (i = 0; i < nr; i += n) {
-		folio = page_folio(pages[i]);
+		folio = held_folio(pages[i]);
 		n = run_length(folio, pages + i, nr - i);
 		unpin_user_folio(folio, n);
 	}
@@ -141,7 +141,7 @@ static int find_replaced(struct page **pages, int nr)
 	int i, n, stay;
 
 	for (i = 0; i < nr; i += n) {
-		folio = page_folio(pages[i]);
+		folio = held_folio(pages[i]);
 		n = run_length(folio, pages + i, nr - i);
 		stay = too_many_pins(folio) ? 0 : that_stay(folio, pages + i, n);
 		if (stay < n)
@@ -155,16 +155,14 @@ static int look_again(unsigned long start, int nr, unsigned int gup_flags,
 		      struct page **pages)
 {
 	struct page *again[FAST_ONLY_BATCH];
-	int got, same = 0, i;
+	int got, same = 0;
 
 	got = get_user_pages_fast_only(start, nr, gup_flags, again);
 	if (got <= 0)
 		return 0;
 	while (same < got && pages[same] == again[same])
 		same++;
-	/* Not by folio: who waits for a page of DAX is woken up by this. */
-	for (i = 0; i < got; i++)
-		put_page(again[i]);
+	release_pages(again, got);
 	return same;
 }
 

@@ -12,6 +12,8 @@
 #include <linux/sched/signal.h>
 #include <linux/slab.h>
 
+#include "pin_count.h"
+
 /**
  * struct pin_mount - a mount that is held
  * @next: the next one
@@ -121,7 +123,7 @@ bool pin_mounts_held(const struct pin_mount *mounts, struct page **pages, long n
 	long i;
 
 	for (i = 0; i < nr; i++)
-		if (!is_held(mounts, page_folio(pages[i])))
+		if (!is_held(mounts, held_folio(pages[i])))
 			return false;
 	return true;
 }

@@ -15,6 +15,7 @@
 #include <uapi/linux/falloc.h>
 
 #include "pin.h"
+#include "pin_count.h"
 
 /*
  * Zero a folio that fallocate() left without contents; now, and not on top of what a
@@ -59,7 +60,7 @@ static struct folio *shmem_bring_in(struct file *memfd, struct pin_cursor *curso
 	}
 	page = shmem_read_mapping_page_gfp(mapping, index,
 					   mapping_gfp_mask(mapping));
-	return IS_ERR(page) ? ERR_CAST(page) : page_folio(page);
+	return IS_ERR(page) ? ERR_CAST(page) : held_folio(page);
 }
 
 /* How many pages the page cache has of the file. */

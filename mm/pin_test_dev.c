@@ -22,6 +22,7 @@
 #include <linux/uio.h>
 
 #include "pin.h"
+#include "pin_count.h"
 #include "pin_test.h"
 
 /* An open file: the pins of one call, if it is in use, an attachment, and a lock. */
@@ -182,7 +183,7 @@ static int pin_test_unpin(struct pin_test_file *test, unsigned long how)
 
 static u32 page_flags(struct page *page)
 {
-	struct folio *folio = page_folio(page);
+	struct folio *folio = held_folio(page);
 	u32 flags = 0;
 
 	if (is_zero_page(page))
@@ -213,7 +214,7 @@ static int pin_test_query(struct pin_test_file *test, void __user *argp)
 	page = test_pins_get_page(&test->pins, arg.entry);
 	if (!page)
 		return -EINVAL;
-	folio = page_folio(page);
+	folio = held_folio(page);
 	arg.order = folio_order(folio);
 	arg.pfn = folio_pfn(folio);
 	arg.index = folio_page_idx(folio, page);
