@@ -293,6 +293,7 @@ static int igt_userptr_arguments(void *arg)
 #include "i915_gem_userptr_change.c"
 #include "i915_gem_userptr_export.c"
 #include "i915_gem_userptr_wait.c"
+#include "i915_gem_userptr_handle.c"
 #if IS_ENABLED(CONFIG_FAULT_INJECTION)
 #include "i915_gem_userptr_fail.c"
 #endif
@@ -347,6 +348,8 @@ int i915_gem_userptr_mock_selftests(void)
 		SUBTEST(igt_userptr_wait_folio),
 		SUBTEST(igt_userptr_wait_hugetlb),
 		SUBTEST(igt_userptr_wait_for_nobody),
+		SUBTEST(igt_userptr_handle),
+		SUBTEST(igt_userptr_handle_export),
 #if IS_ENABLED(CONFIG_FAULT_INJECTION)
 		SUBTEST(igt_userptr_fail_anonymous),
 		SUBTEST(igt_userptr_fail_memfd),

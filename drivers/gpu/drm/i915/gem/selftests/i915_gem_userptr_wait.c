@@ -7,7 +7,7 @@
 #include <linux/kthread.h>
 #include <linux/rwsem.h>
 
-#include "selftests/mock_drm.h"
+#include "igt_client.h"
 
 /*
  * A thread that holds a lock until somebody waits for it, or it is told to stop: that of
@@ -56,16 +56,9 @@ static int holder_thread(void *arg)
 	return 0;
 }
 
-/* The mock device has none, since nobody opens it. */
-static const struct file_operations igt_drm_fops = {
-	.owner = THIS_MODULE,
-	.release = drm_release_noglobal,
-};
-
 /* As the ioctl does. Whatever comes of it is closed again. */
-static int export_handle(struct drm_i915_gem_object *obj, struct file *drm_file)
+static int export_handle(struct drm_i915_gem_object *obj, struct drm_file *file)
 {
-	struct drm_file *file = drm_file->private_data;
 	struct dma_buf *dmabuf;
 	u32 handle;
 	int err, fd;
@@ -87,44 +80,30 @@ static int export_handle(struct drm_i915_gem_object *obj, struct file *drm_file)
 	return err;
 }
 
-static int export_with_file(struct igt_holder *holder,
+/* Export an object while the lock is held. Returns what that returns. */
+static int export_with_lock(struct igt_holder *holder,
 			    struct drm_i915_gem_object *obj)
 {
-	struct file *drm_file = mock_file(to_i915(obj->base.dev));
+	struct igt_client client;
 	struct task_struct *task;
 	int err;
 
-	if (!ok(!IS_ERR(drm_file)))
-		return PTR_ERR(drm_file);
+	holder->drm = obj->base.dev;
+	err = igt_client_open(&client, to_i915(holder->drm));
+	if (err)
+		return err;
 	init_completion(&holder->holds);
 	task = kthread_run(holder_thread, holder, "igt/userptr");
 	if (ok(!IS_ERR(task))) {
 		wait_for_completion(&holder->holds);
-		err = export_handle(obj, drm_file);
+		err = export_handle(obj, client.file);
 		if (!holder->folio && !err)
 			err = igt_userptr_submit(obj);
 		kthread_stop(task);
 	} else {
 		err = PTR_ERR(task);
 	}
-	__fput_sync(drm_file);
-	return err;
-}
-
-/* Export an object while the lock is held. Returns what that returns. */
-static int export_with_lock(struct igt_holder *holder,
-			    struct drm_i915_gem_object *obj)
-{
-	struct drm_device *drm = obj->base.dev;
-	const struct drm_driver *mock = drm->driver;
-	struct drm_driver driver = *mock;
-	int err;
-
-	driver.fops = &igt_drm_fops;
-	drm->driver = &driver;
-	holder->drm = drm;
-	err = export_with_file(holder, obj);
-	drm->driver = mock;
+	igt_client_close(&client);
 	return err;
 }
 
