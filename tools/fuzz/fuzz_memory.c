@@ -39,7 +39,12 @@ long do_mmap(const uint32_t *arg)
 	static const enum kind kinds[] = { DMABUF, DMABUF, DMABUF, MEMFD, MEMFD, NONE };
 	enum kind kind = kinds[arg[0] % ARRAY_SIZE(kinds)];
 	struct mapping *map = pick_place(arg[1]);
-	int flags = MAP_FIXED | (arg[2] % 16 ? MAP_SHARED : MAP_PRIVATE), fd = -1, prot;
+	/*
+	 * Linux (6.12 and 7.3) forgets what a private mapping of huge pages has reserved
+	 * beside a part that mremap() moves.
+	 */
+	int flags = MAP_FIXED | (arg[2] % 16 ? MAP_SHARED : MAP_PRIVATE | MAP_NORESERVE);
+	int fd = -1, prot;
 	size_t size = size_of(arg[3]), offset = arg[2] >> 4 & 1 ? size_of(arg[2] >> 8) : 0;
 	struct stat st;
 
