@@ -6,6 +6,15 @@
  *
  *   show	a new frame, of the size of the screen, instead of the last one
  *   draw N	picture N in it
+ *   import	as show, of a memfd, by a dma-buf of it that the GPU's driver imports
+ *   import readonly, import small
+ *		the same of a dma-buf that is read-only, or that has half of the pages
+ *   write N	as draw, but nobody is told
+ *   release	the last frame goes, with nothing instead
+ *   pins	how many pages are pinned
+ *   log		what the kernel has warned of since it was last asked
+ *   fork	what follows is done by a child
+ *   die		which is killed; then its parent goes on
  *   fragment	nearly all pages that are left free have no free neighbour
  *   cursor	a cursor of CURSOR * CURSOR pixels, each with its number
  *   say TEXT	a message of the kernel
@@ -19,8 +28,10 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/input.h>
+#include <linux/udmabuf_ext.h>
 #include <sched.h>
-#include <stdarg.h>
+#include <signal.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -29,6 +40,8 @@
 #include <sys/mman.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
+#include <syslog.h>
 #include <unistd.h>
 
 #define PAGE		4096UL
@@ -47,7 +60,7 @@
 #define HOT_X		5
 #define HOT_Y		7
 
-/* A dumb buffer. */
+/* A dumb buffer, or a memfd. */
 struct bo {
 	uint32_t handle;
 	uint32_t pitch;			/* bytes */
@@ -87,6 +100,8 @@ static void find_screen(void)
 	struct drm_mode_modeinfo modes[64];
 	struct drm_mode_get_connector got = { 0 };
 
+	if (crtc)
+		return;
 	card = open("/dev/dri/card0", O_RDWR);
 	if (card < 0)
 		fail("/dev/dri/card0");
@@ -126,47 +141,100 @@ static struct bo make_bo(uint32_t width, uint32_t height)
 	};
 }
 
-static struct frame make_frame(void)
+static int make_udmabuf(int memfd, size_t size, uint32_t flags)
 {
-	struct frame frame = { .bo = make_bo(mode.hdisplay, mode.vdisplay) };
+	struct udmabuf_create_item item = { .memfd = memfd, .size = size };
+	struct udmabuf_create_ext create = {
+		.flags = flags, .count = 1, .items = (uintptr_t)&item,
+	};
+	int device = open("/dev/udmabuf", O_RDWR);
+
+	if (device < 0 || ioctl(device, UDMABUF_CREATE_EXT, &create))
+		fail("/dev/udmabuf");
+	close(device);
+	return create.fd;
+}
+
+/* When it returns, only the GPU has the dma-buf. */
+static bool import_bo(struct bo *bo, size_t size, uint32_t flags)
+{
+	struct drm_prime_handle prime = { 0 };
+	int memfd = memfd_create("frame", MFD_ALLOW_SEALING);
+	bool imported;
+	void *pixels;
+
+	if (memfd < 0 || ftruncate(memfd, size) ||
+	    fcntl(memfd, F_ADD_SEALS, F_SEAL_SHRINK))
+		fail("memfd");
+	pixels = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, memfd, 0);
+	if (pixels == MAP_FAILED || madvise(pixels, size, MADV_POPULATE_WRITE))
+		fail("mmap");
+	prime.fd = make_udmabuf(memfd, size, flags);
+	close(memfd);
+	imported = !ioctl(card, DRM_IOCTL_PRIME_FD_TO_HANDLE, &prime);
+	if (!imported) {
+		printf("refused %s\n", strerrorname_np(errno));
+		munmap(pixels, size);
+	}
+	close(prime.fd);
+	*bo = (struct bo) {
+		.handle = prime.handle, .pitch = 4 * mode.hdisplay, .pixels = pixels,
+		.size = size,
+	};
+	return imported;
+}
+
+static struct frame make_frame(struct bo bo)
+{
 	struct drm_mode_fb_cmd2 fb = {
 		.width = mode.hdisplay, .height = mode.vdisplay,
 		.pixel_format = DRM_FORMAT_XRGB8888,
-		.handles = { frame.bo.handle }, .pitches = { frame.bo.pitch },
+		.handles = { bo.handle }, .pitches = { bo.pitch },
 	};
 
 	drm(DRM_IOCTL_MODE_ADDFB2, &fb, "ADDFB2");
-	frame.fb = fb.fb_id;
-	return frame;
+	return (struct frame) { .bo = bo, .fb = fb.fb_id };
 }
 
 static void remove_frame(struct frame *frame)
 {
-	struct drm_mode_destroy_dumb dumb = { .handle = frame->bo.handle };
+	struct drm_gem_close handle = { .handle = frame->bo.handle };
 
-	if (!dumb.handle)
+	if (!handle.handle)
 		return;
 	munmap(frame->bo.pixels, frame->bo.size);
 	drm(DRM_IOCTL_MODE_RMFB, &frame->fb, "RMFB");
-	drm(DRM_IOCTL_MODE_DESTROY_DUMB, &dumb, "DESTROY_DUMB");
+	drm(DRM_IOCTL_GEM_CLOSE, &handle, "GEM_CLOSE");
+	frame->bo.handle = 0;
 }
 
 /* Each page has its number in red and green, and no two neighbours are the same. */
-static void draw(struct frame *frame, uint32_t number)
+static void write_picture(struct frame *frame, uint32_t number)
 {
-	struct drm_mode_fb_dirty_cmd dirty = { .fb_id = frame->fb };
-
 	for (uint32_t page = 0; page < frame->bo.size / PAGE; page++) {
 		uint32_t *pixel = frame->bo.pixels + page * PAGE_PIXELS;
 
 		for (uint32_t i = 0; i < PAGE_PIXELS; i++)
 			pixel[i] = page << 8 | ((i + page + number) & 0xff);
 	}
+}
+
+static void draw(struct frame *frame, uint32_t number)
+{
+	struct drm_mode_fb_dirty_cmd dirty = { .fb_id = frame->fb };
+
+	write_picture(frame, number);
 	drm(DRM_IOCTL_MODE_DIRTYFB, &dirty, "DIRTYFB");
 	printf("drawn %u\n", number);
 }
 
-static void show(struct frame *frame)
+static void write_only(struct frame *frame, uint32_t number)
+{
+	write_picture(frame, number);
+	printf("written %u\n", number);
+}
+
+static void show(struct frame *frame, struct bo bo)
 {
 	struct drm_mode_crtc set = {
 		.set_connectors_ptr = (uintptr_t)&connector, .count_connectors = 1,
@@ -174,15 +242,56 @@ static void show(struct frame *frame)
 	};
 	struct frame old = *frame;
 
-	if (!crtc)
-		find_screen();
-	*frame = make_frame();
+	*frame = make_frame(bo);
 	set.crtc_id = crtc;
 	set.mode = mode;
 	set.fb_id = frame->fb;
 	drm(DRM_IOCTL_MODE_SETCRTC, &set, "SETCRTC");
 	remove_frame(&old);
 	printf("shown %u %u\n", mode.hdisplay, mode.vdisplay);
+}
+
+static void show_dumb(struct frame *frame)
+{
+	find_screen();
+	show(frame, make_bo(mode.hdisplay, mode.vdisplay));
+}
+
+static void release(struct frame *frame)
+{
+	remove_frame(frame);
+	puts("released");
+}
+
+/* Where they lie in this machine's memory */
+static void say_pages(const struct bo *bo)
+{
+	int fd = open("/proc/self/pagemap", O_RDONLY);
+
+	printf("pages");
+	for (size_t page = 0; page < bo->size / PAGE; page++) {
+		off_t at = ((uintptr_t)bo->pixels / PAGE + page) * sizeof(uint64_t);
+		uint64_t entry;
+
+		if (pread(fd, &entry, sizeof(entry), at) != sizeof(entry))
+			fail("pagemap");
+		printf(" %llu", (unsigned long long)entry & ((1ULL << 55) - 1));
+	}
+	puts("");
+	close(fd);
+}
+
+static void show_memfd(struct frame *frame, bool readonly, bool small)
+{
+	struct bo bo;
+	size_t size;
+
+	find_screen();
+	size = 4UL * mode.hdisplay * mode.vdisplay / (small ? 2 : 1);
+	if (!import_bo(&bo, size, readonly ? UDMABUF_FLAGS_READONLY : 0))
+		return;
+	say_pages(&bo);
+	show(frame, bo);
 }
 
 static void set_cursor(void)
@@ -250,6 +359,55 @@ static void say(const char *text)
 	puts("said");
 }
 
+static void say_pins(void)
+{
+	FILE *file = fopen("/proc/vmstat", "r");
+	long pins = 0, count;
+	char line[80];
+
+	while (file && fgets(line, sizeof(line), file))
+		if (sscanf(line, "nr_foll_pin_acquired %ld", &count) == 1)
+			pins += count;
+		else if (sscanf(line, "nr_foll_pin_released %ld", &count) == 1)
+			pins -= count;
+	if (!file)
+		fail("vmstat");
+	fclose(file);
+	printf("pins %ld\n", pins);
+}
+
+/* A line for each; what is read is one record, with its priority first. */
+static void say_log(void)
+{
+	static int fd = -1;
+	char record[1024];
+	ssize_t size;
+
+	if (fd < 0)
+		fd = open("/dev/kmsg", O_RDONLY | O_NONBLOCK);
+	while ((size = read(fd, record, sizeof(record) - 1)) > 0) {
+		record[size] = 0;
+		record[strcspn(record, "\n")] = 0;
+		if (LOG_PRI(atoi(record)) <= LOG_WARNING)
+			printf("kernel: %s\n", strchr(record, ';') + 1);
+	}
+	if (errno != EAGAIN)
+		fail("/dev/kmsg");
+	puts("logged");
+}
+
+static void fork_child(void)
+{
+	pid_t child = fork();
+	int status;
+
+	if (child < 0)
+		fail("fork");
+	if (child && (waitpid(child, &status, 0) != child || !WIFSIGNALED(status)))
+		fail("child");
+	puts(child ? "died" : "forked");
+}
+
 /* Without DRM: whoever opens its device takes the screen from the console. */
 static void read_console(void)
 {
@@ -311,7 +469,19 @@ int main(void)
 	puts("ready");
 	while (fgets(line, sizeof(line), stdin)) {
 		if (!strcmp(line, "show\n"))
-			show(&frame);
+			show_dumb(&frame);
+		else if (!strncmp(line, "import", 6))
+			show_memfd(&frame, strstr(line, "readonly"), strstr(line, "small"));
+		else if (!strcmp(line, "release\n"))
+			release(&frame);
+		else if (!strcmp(line, "pins\n"))
+			say_pins();
+		else if (!strcmp(line, "log\n"))
+			say_log();
+		else if (!strcmp(line, "fork\n"))
+			fork_child();
+		else if (!strcmp(line, "die\n"))
+			kill(getpid(), SIGKILL);
 		else if (!strcmp(line, "fragment\n"))
 			fragment();
 		else if (!strcmp(line, "cursor\n"))
@@ -322,6 +492,8 @@ int main(void)
 			say(line + 4);
 		else if (!strncmp(line, "draw ", 5))
 			draw(&frame, atoi(line + 5));
+		else if (!strncmp(line, "write ", 6))
+			write_only(&frame, atoi(line + 6));
 	}
 	return 0;
 }

@@ -16,9 +16,9 @@ PAGE = 4096
 PAGE_PIXELS = PAGE // 4
 MEMORY = 128			# MiB of the virtual machine
 CURSOR = "cursor 64 5 7"	# what the guest says of it: size, hot spot
-# Who shows what: the kernel nothing, or all that it says, in text without a cursor that
-# blinks
-PICTURES = "console=ttyS0 quiet drm_kms_helper.fbdev_emulation=0"
+# Who shows what: the kernel nothing, and why it dies on the serial line; or all that it
+# says, in text without a cursor that blinks
+PICTURES = "console=ttyS0 loglevel=1 drm_kms_helper.fbdev_emulation=0"
 CONSOLE = "console=tty0 vt.global_cursor_default=0"
 
 
