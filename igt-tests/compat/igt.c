@@ -10,9 +10,11 @@
 #include <getopt.h>
 #include <igt.h>
 #include <linux/dma-buf.h>
+#include <pthread.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/wait.h>
@@ -33,6 +35,7 @@ static int henceforth;			/* how all others end, once a fixture has failed */
 static struct timespec begun;
 
 static bool is_child;
+static atomic_bool thread_failed;
 static pid_t *children, signal_helper;
 static size_t child_count;
 
@@ -47,14 +50,12 @@ static void run_exit_handlers(int sig)
 
 static void run_exit_handlers_at_exit(void)
 {
-	if (!is_child)
-		run_exit_handlers(0);
+	run_exit_handlers(0);
 }
 
 static void die_of_signal(int sig)
 {
-	if (!is_child)
-		run_exit_handlers(sig);
+	run_exit_handlers(sig);
 	signal(sig, SIG_DFL);
 	raise(sig);
 }
@@ -164,11 +165,18 @@ static void print_result(const char *name, int result)
 	failed += result == EXIT_FAIL;
 }
 
-/* Leaves the block that runs, and the process if that is a child. */
+/*
+ * Leaves the block that runs, and the process if that is a child. A thread fails it when it
+ * comes to its end.
+ */
 static IGT_NORETURN void end_block(int result)
 {
 	const char *name = subtest;
 
+	if (gettid() != getpid()) {
+		thread_failed = true;
+		pthread_exit(NULL);
+	}
 	if (is_child)
 		exit(result);
 	if (result) {
@@ -199,6 +207,7 @@ bool __igt_run_subtest(const char *name, const char *file, const int line)
 	if (patterns && !is_chosen(name))
 		return false;
 	chosen++;
+	thread_failed = false;
 	clock_gettime(CLOCK_MONOTONIC, &begun);
 	if (henceforth) {
 		print_result(name, henceforth);
@@ -221,7 +230,7 @@ void igt_describe_f(const char *fmt, ...)
 
 void igt_success(void)
 {
-	end_block(0);
+	end_block(thread_failed ? EXIT_FAIL : 0);
 }
 
 void igt_exit(void)
@@ -307,6 +316,7 @@ bool __igt_fork(void)
 	}
 	is_child = true;
 	child_count = 0;
+	handler_count = 0;
 	signal_helper = 0;
 	return true;
 }

@@ -44,6 +44,7 @@ void kms_test(void (*test)(int dev, int vkms), int dev, int vkms)
 	current = test;
 	display = vkms;
 	/* In case the last subtest failed halfway. */
+	restore_settings();
 	show_nothing(vkms);
 	udmabuf_test(run_and_wait, dev);
 }

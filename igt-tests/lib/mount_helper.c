@@ -13,6 +13,7 @@
 
 #include "igt.h"
 #include "mount_helper.h"
+#include "pin_helper.h"
 
 static bool mounted;
 
@@ -26,22 +27,15 @@ void unmount_dir(void)
 	mounted = false;
 }
 
-static void unmount_at_exit(int sig)
-{
-	(void)sig;
-	unmount_dir();
-}
-
 void mount_dir(const char *source, const char *type, const char *options)
 {
-	/* In case the last subtest failed halfway. */
 	unmount_dir();
 	igt_assert(!mkdir(MOUNT_DIR, 0700) || errno == EEXIST);
 	igt_require_f(!mount(source, MOUNT_DIR, type, 0, options),
 		      "cannot mount %s (%s): %s\n", type, options,
 		      strerror(errno));
 	mounted = true;
-	igt_install_exit_handler(unmount_at_exit);
+	undo_at_end(unmount_dir);
 }
 
 int64_t mount_free(void)

@@ -8,7 +8,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* Where it is; there is one at a time, which is unmounted at the latest at exit. */
+/* Where it is; there is one at a time, until the subtest ends at the latest. */
 #define MOUNT_DIR	"/tmp/igt-pin-mount"
 
 /* Skip the subtest where it cannot be mounted */

@@ -84,9 +84,17 @@ int write_line(const char *path, const char *line)
 	return ret;
 }
 
+static void (*undoings[8])(void);
+static size_t undoing_count;
+static pid_t owner;		/* whose settings they are */
+
 /* Also called when the program exits, so nothing in here may fail a test. */
 void restore_settings(void)
 {
+	if (owner != getpid())
+		return;
+	while (undoing_count)
+		undoings[--undoing_count]();
 	while (saved_count) {
 		saved_count--;
 		write_line(saved_settings[saved_count].path,
@@ -100,11 +108,31 @@ static void restore_at_exit(int sig)
 	restore_settings();
 }
 
+/* What a parent has set is not its child's to put back. */
+static void own_settings(void)
+{
+	if (owner != getpid())
+		saved_count = undoing_count = 0;
+	owner = getpid();
+	igt_install_exit_handler(restore_at_exit);
+}
+
+void undo_at_end(void (*undo)(void))
+{
+	own_settings();
+	for (size_t i = 0; i < undoing_count; i++)
+		if (undoings[i] == undo)
+			return;
+	igt_assert(undoing_count < ARRAY_SIZE(undoings));
+	undoings[undoing_count++] = undo;
+}
+
 static void save_setting(const char *path)
 {
 	char value[sizeof(saved_settings[0].value)], *chosen;
 	struct setting *setting;
 
+	own_settings();
 	for (size_t i = 0; i < saved_count; i++)
 		if (!strcmp(saved_settings[i].path, path))
 			return;
@@ -123,8 +151,7 @@ static void save_setting(const char *path)
 	setting = &saved_settings[saved_count];
 	snprintf(setting->path, sizeof(setting->path), "%s", path);
 	snprintf(setting->value, sizeof(setting->value), "%s", chosen);
-	if (!saved_count++)
-		igt_install_exit_handler(restore_at_exit);
+	saved_count++;
 }
 
 void set(const char *path, const char *fmt, ...)

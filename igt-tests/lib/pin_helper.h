@@ -101,6 +101,8 @@ void set(const char *path, const char *fmt, ...);
 /* Transparent huge pages: of the size of a PMD for shmem, of 2 MiB for private memory */
 void set_shmem_thp(const char *policy);
 void set_anon_thp(const char *policy);
+/* What else is undone then, before, even if the subtest fails: no more than once */
+void undo_at_end(void (*undo)(void));
 void restore_settings(void);
 void drop_caches(void);
 

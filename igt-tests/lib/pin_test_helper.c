@@ -11,7 +11,6 @@
 
 #include "igt.h"
 #include "pin_test_helper.h"
-#include "swap_helper.h"
 
 const struct pin_call pin_calls[7] = {
 	{ "fast", PIN_TEST_FAST, 0, false },
@@ -30,7 +29,6 @@ void pin_test(void (*test)(void))
 
 	/* In case the last subtest failed halfway. */
 	restore_settings();
-	swap_off();
 	pins = pins_held();
 	fds = count_open_fds();
 

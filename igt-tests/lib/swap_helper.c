@@ -32,13 +32,6 @@ void swap_off(void)
 	zram = -1;
 }
 
-/* A swap device must not outlive the test. */
-static void swap_off_at_exit(int sig)
-{
-	(void)sig;
-	swap_off();
-}
-
 /* The first page of a swap area, as mkswap writes it. */
 static void write_swap_header(const char *path, size_t size)
 {
@@ -63,13 +56,14 @@ const char *zram_on(size_t size)
 	char path[64];
 	FILE *file;
 
+	swap_off();
 	igt_require_f(!igt_system_quiet("modprobe zram num_devices=0"),
 		      "no zram module\n");
 	file = fopen("/sys/class/zram-control/hot_add", "r");
 	igt_require_f(file, "no zram control\n");
 	igt_assert_eq(fscanf(file, "%d", &zram), 1);
 	fclose(file);
-	igt_install_exit_handler(swap_off_at_exit);
+	undo_at_end(swap_off);
 
 	snprintf(path, sizeof(path), "/sys/block/zram%d/disksize", zram);
 	file = fopen(path, "w");

@@ -9,7 +9,8 @@
 
 /*
  * A device of @size bytes, as such or for swap. They return its path and skip the
- * subtest where there is no zram. There is one at a time.
+ * subtest where there is no zram. There is one at a time, until
+ * the subtest ends at the latest.
  */
 const char *zram_on(size_t size);
 const char *swap_on(size_t size);

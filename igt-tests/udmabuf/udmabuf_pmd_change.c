@@ -41,21 +41,28 @@ static void check_protect(int dev, const struct layout *layout)
 	free_buffer(&buffer, layout);
 }
 
+static cpu_set_t all_cpus;
+
+static void use_all_cpus(void)
+{
+	sched_setaffinity(0, sizeof(all_cpus), &all_cpus);
+}
+
 /*
  * On one CPU: mprotect() does not tell others that more is allowed now, and what they
  * remember gives a fault more.
  */
 static void test_protect(int dev)
 {
-	cpu_set_t all, one;
+	cpu_set_t one;
 
-	igt_assert_eq(sched_getaffinity(0, sizeof(all), &all), 0);
+	igt_assert_eq(sched_getaffinity(0, sizeof(all_cpus), &all_cpus), 0);
+	undo_at_end(use_all_cpus);
 	CPU_ZERO(&one);
 	CPU_SET(sched_getcpu(), &one);
 	igt_assert_eq(sched_setaffinity(0, sizeof(one), &one), 0);
 	for (size_t i = 0; i < ARRAY_SIZE(both); i++)
 		check_protect(dev, both[i]);
-	igt_assert_eq(sched_setaffinity(0, sizeof(all), &all), 0);
 }
 
 static void test_munmap(int dev)
