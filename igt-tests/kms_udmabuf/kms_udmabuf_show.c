@@ -113,6 +113,13 @@ static void test_outlives(int dev, int vkms)
 	await_pins(pins);
 }
 
+static int master;
+
+static void be_master(void)
+{
+	drmSetMaster(master);
+}
+
 /* On the screen, and known to nobody else, when its process dies. */
 static void test_killed(int dev, int vkms)
 {
@@ -121,10 +128,10 @@ static void test_killed(int dev, int vkms)
 	pid_t pid;
 
 	make_sockets(sockets);
+	master = vkms;
+	undo_at_end(be_master);
 	igt_assert_eq(drmDropMaster(vkms), 0);
-	pid = fork();
-	igt_assert_lte(0, pid);
-	if (!pid) {
+	own_child(pid) {
 		int display = open_vkms();
 		struct frame frame = make_frame(dev, &places[SMALL]);
 
@@ -132,7 +139,6 @@ static void test_killed(int dev, int vkms)
 		close_frame(&frame);
 		tell(sockets[1]);
 		pause();
-		_exit(0);
 	}
 	close(sockets[1]);
 	await(sockets[0]);
@@ -141,7 +147,6 @@ static void test_killed(int dev, int vkms)
 	igt_assert_eq(waitpid(pid, &status, 0), pid);
 	close(sockets[0]);
 	await_pins(pins);
-	igt_assert_eq(drmSetMaster(vkms), 0);
 }
 
 void kms_udmabuf_show_subtests(int dev, int vkms)

@@ -16,6 +16,25 @@
 #include "pin_helper.h"
 #include "process_helper.h"
 
+pid_t fork_child(void)
+{
+	pid_t pid;
+
+	fflush(stdout);
+	pid = fork();
+	igt_assert_lte(0, pid);
+	/* Not what IGT makes of it, which is to run the parent's exit handlers. */
+	if (!pid)
+		signal(SIGTERM, SIG_DFL);
+	return pid;
+}
+
+bool end_child(void)
+{
+	fflush(stdout);
+	_exit(1);
+}
+
 void make_sockets(int sockets[2])
 {
 	igt_assert_eq(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0,

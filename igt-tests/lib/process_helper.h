@@ -5,8 +5,21 @@
 #ifndef PROCESS_HELPER_H
 #define PROCESS_HELPER_H
 
+#include <setjmp.h>
 #include <stdbool.h>
 #include <sys/types.h>
+#include <unistd.h>
+
+/*
+ * A block that a child runs, as igt_fork(), but it is the caller's to kill or to wait for.
+ * Its status is 1 if it fails: it does not go on with the subtests that follow, nor do what
+ * its parent does at its end. What it requires is for the parent to look at before.
+ */
+#define own_child(pid) \
+	for ((pid) = fork_child(); \
+	     !(pid) && (sigsetjmp(igt_subtest_jmpbuf, 1) == 0 || end_child()); _exit(0))
+pid_t fork_child(void);
+bool end_child(void);
 
 /*
  * A pair, of which each process closes the other's end: who waits for one that has

@@ -15,6 +15,14 @@
 #include "igt.h"
 #include "uffd_helper.h"
 
+void require_uffd(void)
+{
+	int uffd = syscall(SYS_userfaultfd, O_CLOEXEC);
+
+	igt_require_f(uffd >= 0, "no userfaultfd: %s\n", strerror(errno));
+	close(uffd);
+}
+
 static int make_uffd(void *addr, size_t size, int flags)
 {
 	struct uffdio_register range = {

@@ -7,6 +7,9 @@
 
 #include <stddef.h>
 
+/* Before a child makes one, which cannot skip the subtest */
+void require_uffd(void);
+
 /* One for a range that only user space waits for: the kernel cannot have the pages */
 int make_user_stall(void *addr, size_t size);
 

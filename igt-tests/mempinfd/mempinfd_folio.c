@@ -24,6 +24,12 @@ static char *huge_pages(size_t count)
 	return mem;
 }
 
+/* Before a child has some, which cannot skip the subtest */
+static void require_huge_pages(size_t count)
+{
+	unmap(huge_pages(count), MIB(2) * count);
+}
+
 /* A page of each of @count huge pages, side by side; the rest of them stays where it is. */
 static char *scatter(char *mem, size_t count)
 {
@@ -90,6 +96,7 @@ static void test_thp(void)
 	unmap(mem, MIB(8));
 
 	limit_users(8);
+	require_huge_pages(5);
 	igt_fork(child, 1) {
 		int64_t pins;
 
@@ -143,6 +150,7 @@ static void test_scattered(void)
 	munmap(mem, MIB(8));
 
 	limit_users(6);
+	require_huge_pages(4);
 	igt_fork(child, 1) {
 		int64_t pins;
 
@@ -164,14 +172,13 @@ static void test_scattered(void)
 static void test_stalled(void)
 {
 	int fd = open_mempinfd(), sockets[2], uffd, status;
-	int64_t pins = pins_held(), bytes;
+	int64_t pins = pins_held(), held, bytes;
 	pid_t pid;
 
-	set_anon_thp("madvise");
+	require_uffd();
+	require_huge_pages(1);
 	make_sockets(sockets);
-	pid = fork();
-	igt_assert_lte(0, pid);
-	if (!pid) {
+	own_child(pid) {
 		char *mem = huge_pages(1), *target = anon_small(pages(2));
 
 		close(sockets[0]);
@@ -180,17 +187,16 @@ static void test_stalled(void)
 		uffd = make_stall(target + page_size(), page_size());
 		send_fd(sockets[1], uffd);
 		__pin(fd, target, pages(2));
-		_exit(0);
 	}
 	close(sockets[1]);
 	uffd = receive_fd(sockets[0]);
 	await_fault(uffd, sockets[0]);
-	pins = pins_held() - pins;
+	held = pins_held();
 	bytes = charged(0);
 	/* It would wait for ever. */
 	igt_assert_eq(kill(pid, SIGKILL), 0);
 	igt_assert_eq(waitpid(pid, &status, 0), pid);
-	igt_assert_eq_s64(pins, 1);
+	igt_assert_eq_s64(held, pins + 1);
 	igt_assert_eq_s64(bytes, MIB(2));
 	igt_assert_eq_s64(charged(0), 0);
 	close(uffd);

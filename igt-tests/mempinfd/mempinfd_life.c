@@ -332,18 +332,11 @@ static void test_kill(void)
 	pid_t pid;
 
 	make_sockets(sockets);
-	pid = fork();
-	igt_assert(pid >= 0);
-	if (!pid) {
-		int fd;
-
+	own_child(pid) {
 		close(sockets[0]);
-		fd = open("/dev/mempinfd", O_RDWR | O_CLOEXEC);
-
-		if (!__pin(fd, mem, pages(NPAGES)) &&
-		    write(sockets[1], "", 1) == 1)
-			pause();
-		_exit(0);
+		pin(open_mempinfd(), mem, pages(NPAGES));
+		tell(sockets[1]);
+		pause();
 	}
 	close(sockets[1]);
 	await(sockets[0]);
@@ -369,15 +362,13 @@ static void test_kill_pinning(void)
 	int sockets[2], uffd;
 	pid_t pid;
 
+	require_uffd();
 	make_sockets(sockets);
-	pid = fork();
-	igt_assert(pid >= 0);
-	if (!pid) {
+	own_child(pid) {
 		close(sockets[0]);
 		uffd = make_stall(mem + pages(present), pages(count - present));
 		send_fd(sockets[1], uffd);
 		__pin(fd, mem, pages(count));
-		_exit(0);
 	}
 	close(sockets[1]);
 	uffd = receive_fd(sockets[0]);

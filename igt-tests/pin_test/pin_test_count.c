@@ -14,6 +14,7 @@
 
 #include "igt.h"
 #include "pin_test.h"
+#include "process_helper.h"
 
 #define BIAS	1024	/* GUP_PIN_COUNTING_BIAS */
 #define NPAGES	16
@@ -221,30 +222,31 @@ static void test_dirty(void)
 static void test_killed(void)
 {
 	int64_t pins = pins_held();
-	int ready[2], status;
+	int sockets[2], status;
 	pid_t child;
-	char byte;
 
-	igt_assert_eq(pipe(ready), 0);
-	child = fork();
-	igt_assert_lte(0, child);
-	if (!child) {
+	make_sockets(sockets);
+	own_child(child) {
 		char *mem = anon_small(pages(NPAGES));
-		int dev = open_device();
 
+		close(sockets[0]);
 		fill(mem, 0, NPAGES, 1);
-		if (__pin(dev, PIN_TEST_FAST, PIN_TEST_LONGTERM, mem, NPAGES) ==
-		    NPAGES && write(ready[1], "", 1) == 1)
-			pause();
-		_exit(1);
+		pin(PIN_TEST_FAST, PIN_TEST_LONGTERM, mem, NPAGES);
+		tell(sockets[1]);
+		pause();
 	}
-	close(ready[1]);
-	igt_assert_eq(read(ready[0], &byte, 1), 1);
-	close(ready[0]);
+	close(sockets[1]);
+	await(sockets[0]);
+	close(sockets[0]);
 	igt_assert_eq_s64(pins_held(), pins + NPAGES);
 	kill(child, SIGKILL);
 	igt_assert_eq(waitpid(child, &status, 0), child);
 	igt_assert_eq_s64(pins_held(), pins);
+}
+
+static void forbid_others(void)
+{
+	chmod("/dev/pin_test", 0600);
 }
 
 static void test_device(void)
@@ -270,6 +272,7 @@ static void test_device(void)
 	igt_assert_eq(pread(dev, &byte, 1, page_size()), 0);
 	unpin(dev, PIN_TEST_CLEAN);
 
+	undo_at_end(forbid_others);
 	igt_assert_eq(chmod("/dev/pin_test", 0666), 0);
 	igt_fork(child, 1) {
 		igt_assert_eq(setresuid(4711, 4711, 4711), 0);
@@ -277,7 +280,6 @@ static void test_device(void)
 		igt_assert_eq(errno, EPERM);
 	}
 	igt_waitchildren();
-	igt_assert_eq(chmod("/dev/pin_test", 0600), 0);
 	unmap(mem, pages(1));
 }
 

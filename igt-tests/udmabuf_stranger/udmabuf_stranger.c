@@ -260,9 +260,7 @@ static pid_t create_first(int dev, int memfd, int *socket)
 	pid_t child;
 
 	make_sockets(sockets);
-	child = fork();
-	igt_assert_lte(0, child);
-	if (!child) {
+	own_child(child) {
 		send_fd(sockets[1], make_stall(map_fd(memfd, SIZE), SIZE));
 		_exit(__create(dev, memfd, 0, page_size()) < 0);
 	}
@@ -281,6 +279,7 @@ static void test_punch(int dev)
 	bool ended;
 
 	igt_require_f(!access("/dev/pin_test", F_OK), "no /dev/pin_test\n");
+	require_uffd();
 	memfd = sealed_memfd(SHMEM, SIZE);
 	data = anon(page_size());
 	locker = open_device();

@@ -172,10 +172,9 @@ static void test_userfaultfd_kill(int dev)
 	pid_t child;
 
 	require_pinnable(current->backing);
+	require_uffd();
 	make_sockets(sockets);
-	child = fork();
-	igt_assert_lte(0, child);
-	if (!child) {
+	own_child(child) {
 		mem = map_fd(memfd, SIZE);
 		uffd = make_stall(mem, SIZE);
 		send_fd(sockets[1], uffd);
@@ -216,15 +215,14 @@ static void test_filled_ahead(int dev)
 	pid_t child;
 
 	igt_require_f(!access("/dev/pin_test", F_OK), "no /dev/pin_test\n");
+	require_uffd();
 	memfd = sealed_memfd(SHMEM, SIZE);
 	data = anon(page_size());
 	igt_assert_eq(pwrite(memfd, data, 1, pages(other)), 1);
 	lock.fd = memfd;
 	locker = open_device();
 	make_sockets(sockets);
-	child = fork();
-	igt_assert_lte(0, child);
-	if (!child) {
+	own_child(child) {
 		close(sockets[0]);
 		uffd = make_stall(map_fd(memfd, SIZE), SIZE);
 		send_fd(sockets[1], uffd);

@@ -64,6 +64,7 @@ static void test_dies(int dev)
 	int device = new_device(buffer.dmabuf, PIN_TEST_BIDIRECTIONAL);
 	siginfo_t info;
 	pid_t child;
+	int status;
 
 	igt_fork(writer, 1)
 		sync_cpu(buffer.dmabuf, BEGIN);
@@ -71,15 +72,12 @@ static void test_dies(int dev)
 	check_seen(&buffer, device);
 
 	/* Also as long as nobody has waited for it. */
-	child = fork();
-	igt_assert(child >= 0);
-	if (!child) {
+	own_child(child)
 		sync_cpu(buffer.dmabuf, BEGIN);
-		_exit(0);
-	}
 	igt_assert_eq(waitid(P_PID, child, &info, WEXITED | WNOWAIT), 0);
 	check_seen(&buffer, device);
-	igt_assert_eq(waitpid(child, NULL, 0), child);
+	igt_assert_eq(waitpid(child, &status, 0), child);
+	igt_assert_eq(status, 0);
 	close(device);
 	close_buffer(&buffer);
 }
@@ -126,16 +124,14 @@ static void test_execs(int dev)
 {
 	struct buffer buffer = new_buffer(dev);
 	int device = new_device(buffer.dmabuf, PIN_TEST_BIDIRECTIONAL);
-	int sockets[2];
+	int sockets[2], status;
 	pid_t child;
 
 	make_sockets(sockets);
-	child = fork();
-	igt_assert(child >= 0);
-	if (!child) {
+	own_child(child) {
 		sync_cpu(buffer.dmabuf, BEGIN);
-		if (dup2(sockets[1], 0) < 0 || dup2(sockets[1], 1) < 0)
-			_exit(1);
+		igt_assert_eq(dup2(sockets[1], 0), 0);
+		igt_assert_eq(dup2(sockets[1], 1), 1);
 		close(sockets[0]);
 		close(sockets[1]);
 		execlp("cat", "cat", NULL);
@@ -147,7 +143,8 @@ static void test_execs(int dev)
 	await(sockets[0]);
 	check_seen(&buffer, device);
 	close(sockets[0]);
-	igt_assert_eq(waitpid(child, NULL, 0), child);
+	igt_assert_eq(waitpid(child, &status, 0), child);
+	igt_assert_eq(status, 0);
 	close(device);
 	close_buffer(&buffer);
 }
@@ -164,7 +161,7 @@ static void test_interrupted(int dev)
 	struct buffer buffer = new_buffer(dev);
 	int device = new_device(buffer.dmabuf, PIN_TEST_BIDIRECTIONAL);
 	struct sigaction action = { .sa_handler = do_nothing };
-	int vgem = drm_open_driver(DRIVER_VGEM), sockets[2];
+	int vgem = drm_open_driver(DRIVER_VGEM), sockets[2], status;
 	struct drm_vgem_fence_attach fence = {
 		.handle = prime_fd_to_handle(vgem, buffer.dmabuf),
 		.flags = VGEM_FENCE_WRITE,
@@ -175,16 +172,13 @@ static void test_interrupted(int dev)
 	igt_assert_eq(ioctl(vgem, DRM_IOCTL_VGEM_FENCE_ATTACH, &fence), 0);
 	finished.fence = fence.out_fence;
 	make_sockets(sockets);
-	child = fork();
-	igt_assert(child >= 0);
-	if (!child) {
+	own_child(child) {
 		close(sockets[0]);
 		sigaction(SIGUSR1, &action, NULL);
-		if (ioctl(buffer.dmabuf, DMA_BUF_IOCTL_SYNC, &begin) != -1 || errno != EINTR)
-			_exit(1);
+		igt_assert_eq(ioctl(buffer.dmabuf, DMA_BUF_IOCTL_SYNC, &begin), -1);
+		igt_assert_eq(errno, EINTR);
 		tell(sockets[1]);
 		await(sockets[1]);
-		_exit(0);
 	}
 	close(sockets[1]);
 	await_wait_in(child, "dma_fence");
@@ -194,7 +188,8 @@ static void test_interrupted(int dev)
 	/* It lives on, and has begun nothing. */
 	check_seen(&buffer, device);
 	tell(sockets[0]);
-	igt_assert_eq(waitpid(child, NULL, 0), child);
+	igt_assert_eq(waitpid(child, &status, 0), child);
+	igt_assert_eq(status, 0);
 	close(sockets[0]);
 	gem_close(vgem, fence.handle);
 	drm_close_driver(vgem);
@@ -340,20 +335,17 @@ static void test_die_together(int dev)
 	pid_t child;
 
 	make_sockets(sockets);
-	child = fork();
-	igt_assert(child >= 0);
-	if (!child) {
+	own_child(child) {
 		pthread_t thread;
 
 		close(sockets[0]);
 		for (unsigned int i = 0; i < TOGETHER; i++)
-			if (pthread_create(&thread, NULL, begin_and_stay, &buffer.dmabuf))
-				_exit(1);
+			igt_assert_eq(pthread_create(&thread, NULL, begin_and_stay,
+						     &buffer.dmabuf), 0);
 		while (begun < TOGETHER)
 			sched_yield();
 		tell(sockets[1]);
 		await(sockets[1]);
-		_exit(0);
 	}
 	close(sockets[1]);
 	await(sockets[0]);
