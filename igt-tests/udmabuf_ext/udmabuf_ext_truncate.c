@@ -7,6 +7,7 @@
 #include <fcntl.h>
 #include <linux/falloc.h>
 #include <pthread.h>
+#include <sched.h>
 #include <stdatomic.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -262,18 +263,31 @@ static void test_no_leak(int dev)
 struct racer {
 	int dev, memfd;
 	atomic_bool stop;
-	int made;
+	atomic_int made;
 	int error;
 };
 
+#define MADE	50	/* by each, in at most so many tries */
+#define TRIES	100000
+
+static struct racer racers[3];
+
+/* It stays as long as they need it to, until each has made one more, or enough. */
 static void *truncate_thread(void *arg)
 {
 	struct racer *racer = arg;
 
 	while (!racer->stop) {
+		int first, second;
+
 		if (ftruncate(racer->memfd, MIB(2)) ||
 		    ftruncate(racer->memfd, 0) || ftruncate(racer->memfd, SIZE))
 			racer->error = errno;
+		first = racers[1].made;
+		second = racers[2].made;
+		while (!racer->stop && ((racers[1].made == first && first < MADE) ||
+					(racers[2].made == second && second < MADE)))
+			sched_yield();
 	}
 	return NULL;
 }
@@ -282,7 +296,7 @@ static void *create_thread(void *arg)
 {
 	struct racer *racer = arg;
 
-	for (int i = 0; i < 200; i++) {
+	for (int i = 0; i < TRIES && racer->made < MADE; i++) {
 		int fd = __create_flags(racer->dev, UDMABUF_FLAGS_UNSEALED,
 					racer->memfd, 0, SIZE);
 
@@ -299,7 +313,6 @@ static void *create_thread(void *arg)
 static void test_race(int dev)
 {
 	int memfd = unsealed_memfd(memory->backing, 4 * SIZE);
-	struct racer racers[3] = {};
 	pthread_t threads[3];
 	int64_t free_before = 0, reserved = 0;
 
@@ -309,8 +322,7 @@ static void test_race(int dev)
 	}
 	igt_assert_eq(ftruncate(memfd, SIZE), 0);
 	for (size_t i = 0; i < ARRAY_SIZE(racers); i++) {
-		racers[i].dev = dev;
-		racers[i].memfd = memfd;
+		racers[i] = (struct racer) { .dev = dev, .memfd = memfd };
 		igt_assert_eq(pthread_create(&threads[i], NULL, i ? create_thread :
 					     truncate_thread, &racers[i]), 0);
 	}
@@ -318,9 +330,10 @@ static void test_race(int dev)
 		pthread_join(threads[i], NULL);
 	racers[0].stop = true;
 	pthread_join(threads[0], NULL);
-	igt_info("%d and %d made\n", racers[1].made, racers[2].made);
-	for (size_t i = 0; i < ARRAY_SIZE(racers); i++)
+	for (size_t i = 0; i < ARRAY_SIZE(racers); i++) {
 		igt_assert_eq(racers[i].error, 0);
+		igt_assert_eq(racers[i].made, i ? MADE : 0);
+	}
 	close(memfd);
 	if (memory->backing == HUGE_2M) {
 		igt_assert_eq_s64(hugetlb(MIB(2), "free_hugepages"), free_before);
@@ -340,11 +353,8 @@ static void *truncate_filled_thread(void *arg)
 	return NULL;
 }
 
-/*
- * Holes beyond the end are not filled: such pages would be nobody's, and stay. At
- * most one is, if the file has ended when it had been looked at.
- */
-static void test_filling_hugetlb(int dev)
+/* Whether it was truncated while it was filled, and not afterwards */
+static bool check_filling(int dev)
 {
 	struct racer racer = { .memfd = unsealed_memfd(HUGE_2M, MIB(64)) };
 	pthread_t thread;
@@ -361,6 +371,20 @@ static void test_filling_hugetlb(int dev)
 		igt_assert_eq(dmabuf, -EINVAL);
 	igt_assert_lte(fd_allocated(racer.memfd), MIB(2));
 	close(racer.memfd);
+	return dmabuf < 0;
+}
+
+/*
+ * Holes beyond the end are not filled: such pages would be nobody's, and stay. At
+ * most one is, if the file has ended when it had been looked at.
+ */
+static void test_filling_hugetlb(int dev)
+{
+	bool filling = false;
+
+	for (int i = 0; i < 100 && !filling; i++)
+		filling = check_filling(dev);
+	igt_assert(filling);
 }
 
 void udmabuf_ext_truncate_subtests(int dev)
