@@ -330,9 +330,9 @@ static int64_t kill_creator(int dev, int memfd, size_t size, size_t after)
 	pid = fork();
 	igt_assert(pid >= 0);
 	if (!pid) {
-		__create(dev, memfd, 0, size);
-		pause();
-		_exit(0);
+		if (__create(dev, memfd, 0, size) >= 0)
+			pause();
+		_exit(1);
 	}
 	wait_for_blocks(memfd, after, pid);
 	igt_assert_eq(kill(pid, SIGKILL), 0);
