@@ -145,7 +145,7 @@ static void test_charge_undone(void)
 	close(fd);
 }
 
-/* Strict mode: like mlock(), with which it shares the limit. */
+/* Strict mode: RLIMIT_MEMLOCK is of all that the user has locked so. */
 static void test_strict(void)
 {
 	struct rlimit limit = { .rlim_cur = pages(8), .rlim_max = pages(8) };

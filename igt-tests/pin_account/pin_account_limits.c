@@ -3,12 +3,16 @@
  * Tests of the limits of pinned memory, see pin_account.c.
  */
 #include <errno.h>
+#include <linux/io_uring.h>
 #include <pthread.h>
 #include <sched.h>
 #include <stdatomic.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/syscall.h>
+#include <sys/uio.h>
+#include <unistd.h>
 
 #include "igt.h"
 #include "pin_account.h"
@@ -314,14 +318,59 @@ static void set_memlock(size_t bytes)
 	igt_assert_eq(setrlimit(RLIMIT_MEMLOCK, &limit), 0);
 }
 
+static int open_ring(void)
+{
+	struct io_uring_params params = {};
+
+	return syscall(SYS_io_uring_setup, 1, &params);
+}
+
+static void require_rings(void)
+{
+	int ring = open_ring();
+	char line[8];
+
+	igt_require_f(ring >= 0, "no io_uring: %s\n", strerror(errno));
+	close(ring);
+	igt_require_f(read_line("/proc/sys/kernel/io_uring_disabled", line, sizeof(line)) ||
+		      line[0] == '0', "io_uring is not for users\n");
+}
+
+/* Memory of another kind that is locked at a user's expense: the buffers of an io_uring */
+static void check_shared_limit(int dev)
+{
+	const size_t count = MIB(1) / page_size(), locked = 10;
+	char *mem = anon_small(pages(locked));
+	struct iovec iov = { mem, pages(locked) };
+	int ring = open_ring(), fd;
+
+	igt_assert_lte(0, ring);
+	fill(mem, 0, locked, 1);
+	igt_assert_eq(syscall(SYS_io_uring_register, ring, IORING_REGISTER_BUFFERS, &iov, 1), 0);
+	fd = create_pages(dev, count - locked);
+	igt_assert_eq(__create_pages(dev, 1), -ENOMEM);
+	close(fd);
+	igt_assert_eq(__create_pages(dev, count - locked + 1), -ENOMEM);
+	igt_assert_eq(syscall(SYS_io_uring_register, ring, IORING_UNREGISTER_BUFFERS, NULL, 0),
+		      0);
+	fd = create_pages(dev, count - locked + 1);
+	igt_assert_eq(syscall(SYS_io_uring_register, ring, IORING_REGISTER_BUFFERS, &iov, 1), -1);
+	igt_assert_eq(errno, ENOMEM);
+	close(fd);
+	close(ring);
+	unmap(mem, pages(locked));
+}
+
 static void test_strict(int dev)
 {
+	require_rings();
 	set(STRICT, "Y");
 	igt_fork(child, 1) {
 		int fd;
 
 		set_memlock(MIB(1));
 		become(USER);
+		check_shared_limit(dev);
 		fd = create_pages(dev, MIB(1) / page_size());
 		igt_assert_eq(__create_pages(dev, 1), -ENOMEM);
 		close(fd);
@@ -335,8 +384,11 @@ static void test_strict(int dev)
 	igt_assert(!listed(USER));
 
 	/* Privileged, it goes beyond. */
-	set_memlock(MIB(1));
-	close(create_pages(dev, MIB(2) / page_size()));
+	igt_fork(child, 1) {
+		set_memlock(MIB(1));
+		close(create_pages(dev, MIB(2) / page_size()));
+	}
+	igt_waitchildren();
 }
 
 static void test_strict_rlimit_zero(int dev)
