@@ -90,9 +90,10 @@ static size_t count_zones(void)
 		    sscanf(line, " spanned %" SCNu64, &zone.count) == 1)
 			continue;
 		if (sscanf(line, " start_pfn: %" SCNu64, &zone.first) == 1 &&
-		    !strcmp(name, "Movable") && zone.count &&
-		    count < ARRAY_SIZE(movable_zones))
+		    !strcmp(name, "Movable") && zone.count) {
+			igt_assert(count < ARRAY_SIZE(movable_zones));
 			movable_zones[count++] = zone;
+		}
 	}
 	fclose(file);
 	return count;
@@ -135,6 +136,12 @@ size_t count_movable(const void *ptr, size_t count)
 	for (size_t i = 0; i < count; i++)
 		found += is_movable(page_frame((const char *)ptr + pages(i)));
 	return found;
+}
+
+void require_kind(enum backing backing, const void *ptr, size_t count)
+{
+	igt_require_f(backing != THP || count_flagged(ptr, count, KPF_THP) == count,
+		      "no transparent huge pages\n");
 }
 
 uint64_t frame_flags(uint64_t frame)

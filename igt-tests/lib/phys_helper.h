@@ -20,6 +20,12 @@ uint64_t page_frame(const void *ptr);
 size_t count_movable(const void *ptr, size_t count);
 size_t count_flagged(const void *ptr, size_t count, int flag);
 
+/*
+ * Skips the subtest if transparent huge pages were wanted, and the kernel had only small
+ * ones for some of it
+ */
+void require_kind(enum backing backing, const void *ptr, size_t count);
+
 /* Pages of two mappings that are the same: what is written to one is in the other */
 size_t count_shared(void *a, void *b, size_t count);
 

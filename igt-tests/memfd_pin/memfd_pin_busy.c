@@ -40,6 +40,7 @@ static char *fill_movable(int memfd, enum backing backing)
 	require_movable();
 	require_pinnable(backing);
 	fill(mem, 0, NPAGES, 1);
+	require_kind(backing, mem, NPAGES);
 	found = count_movable(mem, NPAGES);
 	igt_require_f(found == NPAGES, "only %zu of %zu pages in ZONE_MOVABLE\n",
 		      found, NPAGES);
@@ -207,6 +208,7 @@ static int make_memfd(void)
 	} else {
 		mem = map_fd(memfd, SIZE);
 		fill(mem, 0, NPAGES, 1);
+		require_kind(current->backing, mem, NPAGES);
 	}
 	unmap(mem, SIZE);
 	return memfd;

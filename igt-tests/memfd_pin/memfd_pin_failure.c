@@ -21,11 +21,12 @@
 #define NPAGES		(SIZE / page_size())
 #define FAILED		(HUGE_PAGES + 20)	/* page, in the second huge page */
 
-static void fill_file(int memfd)
+static void fill_file(int memfd, enum backing backing)
 {
 	void *mem = map_fd(memfd, SIZE);
 
 	fill(mem, 0, NPAGES, 1);
+	require_kind(backing, mem, NPAGES);
 	unmap(mem, SIZE);
 }
 
@@ -64,7 +65,7 @@ static void check_before(int dev, enum backing backing)
 	uint64_t frame;
 
 	require_hwpoison();
-	fill_file(memfd);
+	fill_file(memfd, backing);
 	frame = find_frame(memfd);
 	fail_frame(frame);
 	check_refused(dev, memfd, 0, NPAGES);
@@ -93,7 +94,7 @@ static void check_before_hugetlb(int dev, bool movable)
 
 	require_pinnable(HUGE_2M);
 	require_hwpoison();
-	fill_file(memfd);
+	fill_file(memfd, HUGE_2M);
 	frame = find_frame(memfd);
 	igt_require_f(is_movable(frame) || !movable,
 		      "the huge page is not in ZONE_MOVABLE\n");
@@ -160,7 +161,7 @@ static void check_after(int dev, enum backing backing)
 
 	require_pinnable(backing);
 	require_hwpoison();
-	fill_file(memfd);
+	fill_file(memfd, backing);
 	dmabuf = create(dev, memfd, 0, SIZE);
 	buf = map_fd(dmabuf, SIZE);
 	igt_assert_eq(count_filled(buf, 0, NPAGES, 1), NPAGES);
@@ -222,7 +223,7 @@ static void check_attached(int dev, enum backing backing)
 
 	require_pinnable(backing);
 	require_hwpoison();
-	fill_file(memfd);
+	fill_file(memfd, backing);
 	frame = find_frame(memfd);
 	attach.fd = create(dev, memfd, 0, SIZE);
 	igt_assert_eq(ioctl(test, PIN_TEST_ATTACH, &attach), 0);

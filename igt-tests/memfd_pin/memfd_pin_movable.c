@@ -50,6 +50,7 @@ static void check_moved(int dev, enum backing backing, size_t offset)
 	void *buf;
 
 	fill_movable_pages(mem, NPAGES);
+	require_kind(backing, mem, NPAGES);
 	if (backing == HUGE_2M && !hugetlb_is_pinnable()) {
 		igt_assert_eq(__create(dev, memfd, offset, pages(count)),
 			      -ENOMEM);
@@ -104,6 +105,7 @@ static void check_holes(int dev, enum backing backing)
 	void *buf;
 
 	fill_movable_pages(mem, half);
+	require_kind(backing, mem, half);
 	dmabuf = create(dev, memfd, 0, SIZE);
 	buf = map_fd(dmabuf, SIZE);
 	check_shared(buf, mem, NPAGES);

@@ -75,6 +75,13 @@ static void let_alarm_interrupt(void)
 	igt_assert_eq(sigaction(SIGALRM, &action, NULL), 0);
 }
 
+static uint64_t offline;
+
+static void online_again(void)
+{
+	set_block_state(offline, "online_movable");
+}
+
 /* The memory where a memfd was before it was pinned can be taken away. */
 static void check_offline(int dev, enum backing backing)
 {
@@ -86,12 +93,15 @@ static void check_offline(int dev, enum backing backing)
 	require_pinnable(backing);
 	let_alarm_interrupt();
 	fill_movable_pages(mem, NPAGES);
+	require_kind(backing, mem, NPAGES);
 	block = block_of(mem);
 	dmabuf = create(dev, memfd, 0, SIZE);
 	buf = map_fd(dmabuf, SIZE);
 
 	/* It has no page of the memfd any more, but maybe others. */
 	igt_assert_eq(count_movable(mem, NPAGES), 0);
+	offline = block;
+	undo_at_end(online_again);
 	err = offline_block(block, 240);
 	igt_require_f(err != -EBUSY, "memory%llu is in use by others, too\n",
 		      (unsigned long long)block);
@@ -99,7 +109,6 @@ static void check_offline(int dev, enum backing backing)
 		     strerror(-err));
 	igt_assert_eq(count_filled(buf, 0, NPAGES, 1), NPAGES);
 	check_shared(buf, mem, NPAGES);
-	igt_assert_eq(set_block_state(block, "online_movable"), 0);
 
 	unmap(buf, SIZE);
 	close(dmabuf);

@@ -63,8 +63,6 @@ static void test_write(int dev)
 	struct race race = { .seal = F_SEAL_WRITE };
 	int sealed = 0;
 
-	if (current->movable)
-		require_movable();
 	require_pinnable(current->backing);
 	for (int i = 0; i < RACES; i++) {
 		int dmabuf;
@@ -73,7 +71,11 @@ static void test_write(int dev)
 		if (current->movable) {
 			void *mem = map_fd(race.memfd, SIZE);
 
-			fill(mem, 0, NPAGES, 1);
+			/* The others are as the first one. */
+			if (!i)
+				fill_movable_pages(mem, NPAGES);
+			else
+				fill(mem, 0, NPAGES, 1);
 			unmap(mem, SIZE);
 		}
 		dmabuf = race_seal(dev, &race);
