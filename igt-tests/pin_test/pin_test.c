@@ -316,12 +316,18 @@
  * @swap:	swap-out
  * @swap-thp:	swap-out, of a transparent huge page
  * @ksm:	merging of equal pages
- * @discard:	MADV_DONTNEED
- * @munmap:	munmap() and mmap()
  * @mprotect:	mprotect()
  */
 
 /**
+ * SUBTEST: race-discard
+ * Description: pin_user_pages_fast_only() during MADV_DONTNEED: what it pins is what was
+ *              there, and no pin is left behind
+ *
+ * SUBTEST: race-munmap
+ * Description: pin_user_pages_fast_only() during munmap() and mmap(): what it pins is what
+ *              was there, and no pin is left behind
+ *
  * SUBTEST: race-watched-%s
  * Description: pin_user_pages_fast_watched() during %arg[1]: what the notifier has not let
  *              go is the process's

@@ -5,6 +5,7 @@
  */
 #include <errno.h>
 #include <pthread.h>
+#include <sched.h>
 #include <stdatomic.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -22,11 +23,19 @@
 
 #define NPAGES	HUGE_PAGES
 #define LOOPS	3000
+#define PINS	30
 #define KSM	"/sys/kernel/mm/ksm/"
 
 static char *mem;
-static atomic_bool stop;
+static atomic_bool stop, pause_wanted, paused;
 static unsigned int still_pinned;
+
+/* What can be compared: the process's page with what the device sees, or only that */
+enum contents {
+	SAME,			/* all the time */
+	SAME_IN_PAUSE,		/* only while nobody changes the page tables */
+	WHAT_WAS_THERE,
+};
 
 /* These leave the contents as they are. */
 
@@ -52,7 +61,7 @@ static void merge(void)
 	usleep(1000);
 }
 
-/* And these do not, or not for all who access it. */
+/* And these do not, or not for all who access it, but do so in the end. */
 
 static void discard(void)
 {
@@ -79,9 +88,28 @@ static void *adversary_thread(void *arg)
 {
 	void (*const *adversary)(void) = arg;
 
-	while (!stop)
+	while (!stop) {
 		(*adversary)();
+		paused = pause_wanted;
+		while (pause_wanted)
+			sched_yield();
+		paused = false;
+	}
 	return NULL;
+}
+
+static void begin_pause(void)
+{
+	pause_wanted = true;
+	while (!paused)
+		sched_yield();
+}
+
+static void end_pause(void)
+{
+	pause_wanted = false;
+	while (paused)
+		sched_yield();
 }
 
 /* What the process writes, the device sees, and the other way round. */
@@ -104,6 +132,16 @@ static void check_same(int dev, size_t first, size_t nr, bool write, int i)
 	}
 }
 
+/* The process has other pages there by now. */
+static void check_was_there(int dev, size_t nr)
+{
+	uint64_t filled;
+
+	memset(&filled, 1, sizeof(filled));
+	for (size_t k = 0; k < nr; k++)
+		igt_assert_eq_u64(device_read(dev, k), filled);
+}
+
 /* What a notifier has let go is not read any more; but what is read is the same. */
 static void check_same_or_gone(int dev, size_t first, size_t nr, int i)
 {
@@ -120,8 +158,11 @@ static void check_same_or_gone(int dev, size_t first, size_t nr, int i)
 	}
 }
 
-static void check_race(void (*adversary)(void), bool contents, unsigned int notify)
+/* @counter: one of /proc/vmstat, that says whether the adversary does anything; or none */
+static void check_race(void (*adversary)(void), enum contents contents, unsigned int notify,
+		       const char *counter)
 {
+	int64_t before = counter ? vmstat(counter) : 0;
 	int dev = open_device(), pinned = 0;
 	pthread_t thread;
 
@@ -131,22 +172,28 @@ static void check_race(void (*adversary)(void), bool contents, unsigned int noti
 	igt_assert_eq(pthread_create(&thread, NULL, adversary_thread,
 				     &adversary), 0);
 	/* At a bad moment for each of them, nothing is there to be pinned. */
-	for (int i = 2; i < LOOPS || !pinned; i++) {
+	for (int i = 2; i < LOOPS || pinned < PINS || (counter && vmstat(counter) == before); i++) {
 		size_t count = 1 + i % 70, first = i * 7 % (NPAGES - count);
 		unsigned int flags = i % 2 ? PIN_TEST_WRITE : 0;
 		int64_t nr;
 
-		for (size_t k = 0; contents && k < count; k++)
+		for (size_t k = 0; contents == SAME && k < count; k++)
 			WRITE_ONCE(mem[pages(first + k)], 1);
 		nr = __pin(dev, PIN_TEST_FAST_ONLY, flags | notify,
 			   mem + pages(first), count);
 		igt_assert(nr >= 0 && nr <= (int64_t)count);
 		if (!nr)
 			continue;
+		if (contents != SAME)
+			begin_pause();
 		if (notify)
 			check_same_or_gone(dev, first, nr, i);
-		else if (contents)
+		else if (contents == WHAT_WAS_THERE)
+			check_was_there(dev, nr);
+		else
 			check_same(dev, first, nr, flags, i);
+		if (contents != SAME)
+			end_pause();
 		igt_assert_eq(ioctl(dev, PIN_TEST_UNPIN, PIN_TEST_DIRTY), 0);
 		pinned++;
 	}
@@ -162,26 +209,36 @@ static void check_race(void (*adversary)(void), bool contents, unsigned int noti
 static void test_fork(void)
 {
 	mem = anon_small(pages(NPAGES));
-	check_race(share, true, 0);
+	check_race(share, SAME, 0, NULL);
+}
+
+/* Filled as it will be, to see what it is made of */
+static char *huge_page(void)
+{
+	char *huge = anon_thp(HUGE);
+
+	memset(huge, 1, HUGE);
+	require_kind(THP, huge, NPAGES);
+	return huge;
 }
 
 static void test_fork_thp(void)
 {
-	mem = anon_thp(HUGE);
-	check_race(share, true, 0);
+	mem = huge_page();
+	check_race(share, SAME, 0, NULL);
 }
 
 static void test_fork_watched(void)
 {
 	mem = anon_small(pages(NPAGES));
-	check_race(share, true, PIN_TEST_NOTIFY);
+	check_race(share, SAME, PIN_TEST_NOTIFY, NULL);
 }
 
 static void test_swap_watched(void)
 {
 	swap_on(MIB(64));
 	mem = anon_small(pages(NPAGES));
-	check_race(page_out, true, PIN_TEST_NOTIFY);
+	check_race(page_out, SAME, PIN_TEST_NOTIFY, "pswpout");
 	swap_off();
 }
 
@@ -189,15 +246,15 @@ static void test_swap(void)
 {
 	swap_on(MIB(64));
 	mem = anon_small(pages(NPAGES));
-	check_race(page_out, true, 0);
+	check_race(page_out, SAME, 0, "pswpout");
 	swap_off();
 }
 
 static void test_swap_thp(void)
 {
 	swap_on(MIB(64));
-	mem = anon_thp(HUGE);
-	check_race(page_out, true, 0);
+	mem = huge_page();
+	check_race(page_out, SAME, 0, "pswpout");
 	swap_off();
 }
 
@@ -207,25 +264,25 @@ static void test_ksm(void)
 	set(KSM "sleep_millisecs", "0");
 	set(KSM "run", "1");
 	mem = anon_small(pages(NPAGES));
-	check_race(merge, true, 0);
+	check_race(merge, SAME, 0, "cow_ksm");
 }
 
 static void test_discard(void)
 {
 	mem = anon_small(pages(NPAGES));
-	check_race(discard, false, 0);
+	check_race(discard, WHAT_WAS_THERE, 0, NULL);
 }
 
 static void test_munmap(void)
 {
 	mem = anon_small(pages(NPAGES));
-	check_race(map_anew, false, 0);
+	check_race(map_anew, WHAT_WAS_THERE, 0, NULL);
 }
 
 static void test_protect(void)
 {
 	mem = anon_small(pages(NPAGES));
-	check_race(protect, false, 0);
+	check_race(protect, SAME_IN_PAUSE, 0, NULL);
 }
 
 void pin_race_subtests(void)
@@ -258,12 +315,12 @@ void pin_race_subtests(void)
 		     "stays in its place, and no pin is left behind");
 	igt_subtest("race-ksm")
 		pin_test(test_ksm);
-	igt_describe("pin_user_pages_fast_only() during MADV_DONTNEED: what it pins stays in its "
-		     "place, and no pin is left behind");
+	igt_describe("pin_user_pages_fast_only() during MADV_DONTNEED: what it pins is what was "
+		     "there, and no pin is left behind");
 	igt_subtest("race-discard")
 		pin_test(test_discard);
-	igt_describe("pin_user_pages_fast_only() during munmap() and mmap(): what it pins stays "
-		     "in its place, and no pin is left behind");
+	igt_describe("pin_user_pages_fast_only() during munmap() and mmap(): what it pins is what "
+		     "was there, and no pin is left behind");
 	igt_subtest("race-munmap")
 		pin_test(test_munmap);
 	igt_describe("pin_user_pages_fast_only() during mprotect(): what it pins stays in its "
