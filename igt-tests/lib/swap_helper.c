@@ -13,6 +13,8 @@
 #include "pin_helper.h"
 #include "swap_helper.h"
 
+#define ZSWAP	"/sys/module/zswap/parameters/enabled"
+
 static int zram = -1;
 static char zram_path[32];
 
@@ -75,8 +77,11 @@ const char *zram_on(size_t size)
 	return zram_path;
 }
 
+/* No other memory comes before it, so that the kernel counts what goes there. */
 const char *swap_on(size_t size)
 {
+	if (!access(ZSWAP, F_OK))
+		set(ZSWAP, "N");
 	write_swap_header(zram_on(size), size);
 	igt_require_f(swapon(zram_path, 0) == 0, "swapon: %s\n",
 		      strerror(errno));

@@ -61,6 +61,7 @@ static void check_pinned(int dev, enum backing backing)
 	memfd = sealed_memfd(backing, SIZE);
 	mem = map_fd(memfd, SIZE);
 	fill(mem, 0, NPAGES, 1);
+	require_kind(backing, mem, NPAGES);
 	dmabuf = create(dev, memfd, 0, SIZE);
 	for (size_t i = 0; i < NPAGES; i++)
 		frames[i] = page_frame(mem + pages(i));
@@ -143,7 +144,7 @@ static void test_swapoff_race(int dev)
 		memfd = sealed_memfd(SHMEM, SIZE);
 		mem = map_fd(memfd, SIZE);
 		fill(mem, 0, NPAGES, i);
-		reclaim();
+		igt_assert_lt(0, reclaim_pages(NPAGES / 2));
 		igt_assert_eq(pthread_create(&thread, NULL, swapoff_thread,
 					     (void *)swap), 0);
 		/* It holds pages, which then cannot be moved. */
@@ -241,6 +242,7 @@ static void check_race(int dev, enum backing backing)
 	memfd = sealed_memfd(backing, size);
 	mem = map_fd(memfd, size);
 	fill(mem, 0, THREADS * SLICE, 0);
+	require_kind(backing, mem, HUGE_PAGES);
 	swapped = vmstat("pswpout");
 	for (int i = 0; i <= THREADS; i++) {
 		races[i] = (struct race) { dev, memfd, i, mem, &stop };
