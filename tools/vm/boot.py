@@ -61,6 +61,8 @@ BAD_TAINTS = 1 << 9 | 1 << 7 | 1 << 5 | 1 << 14 | 1 << 4
 # emulated guest needs on a busy machine.
 KERNEL_ARGS = [
     "ignore_loglevel", "printk.devkmsg=on", "oops=panic",
+    # igt-tests/run reads what a test has given rise to when it has ended.
+    "log_buf_len=1M",
     "watchdog_thresh=60", "softlockup_panic=1", "sysrq_always_enabled",
     "sysctl.kernel.hung_task_timeout_secs=300",
     "sysctl.kernel.hung_task_panic=1",
