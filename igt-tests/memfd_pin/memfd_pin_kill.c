@@ -115,6 +115,7 @@ static int64_t kill_after(struct job *job, int64_t pins)
 
 #define REPEATS		256
 #define FILE_SIZE	MIB(64)
+#define TRIES		100	/* until one was killed before it was done */
 
 /* The file's pages are there, so that all the time goes into pinning them. */
 static void set_up(struct job *job, int dev, enum backing backing, size_t size,
@@ -139,8 +140,8 @@ static void check_kill(int dev, enum backing backing)
 
 	set_up(&job, dev, backing, FILE_SIZE, backing == SHMEM ? REPEATS : 1024);
 	before = pins_held();
-	for (int i = 1; i <= 4; i++) {
-		done = kill_after(&job, i * each / 2);
+	for (int i = 0; i < 4 || (i < TRIES && !early); i++) {
+		done = kill_after(&job, (1 + i % 4) * each / 2);
 		igt_assert_eq_s64(pins_held(), before);
 		igt_info("%lld of %lld pins were taken\n", (long long)done,
 			 (long long)each * job.count);
@@ -165,20 +166,22 @@ static void test_kill_movable(int dev)
 {
 	int64_t before = pins_held();
 	struct job job = { .dev = dev, .size = FILE_SIZE, .count = 1 };
+	bool early = false;
 
-	for (int i = 1; i <= 8; i++) {
+	for (int i = 0; i < 8 || (i < TRIES && !early); i++) {
 		size_t count = FILE_SIZE / page_size();
 		char *mem;
 
 		job.memfd = sealed_memfd(SHMEM, FILE_SIZE);
 		mem = map_fd(job.memfd, FILE_SIZE);
 		fill_movable_pages(mem, count);
-		kill_after(&job, count / 10 * i);
+		early |= kill_after(&job, count / 10 * (1 + i % 8)) < (int64_t)count;
 		igt_assert_eq_s64(pins_held(), before);
 		igt_assert_eq(count_filled(mem, 0, count, 1), count);
 		unmap(mem, FILE_SIZE);
 		close(job.memfd);
 	}
+	igt_assert(early);
 }
 
 /* The process ends while one of its threads pins. */
