@@ -23,15 +23,26 @@ void limit_users(unsigned int mib)
 	set(PROCESS_SHARE, "0");
 }
 
+static FILE *open_list(const char *name)
+{
+	char path[64];
+	FILE *file;
+
+	snprintf(path, sizeof(path), PIN_DEBUGFS "%s", name);
+	file = fopen(path, "r");
+	igt_require_f(file || !access(PIN_DEBUGFS, F_OK), "no debugfs\n");
+	igt_assert_f(file, "no %s\n", path);
+	return file;
+}
+
 /* How many users are listed, of one or of all, and for how many bytes. */
 static int find_charge(int user, int64_t *total)
 {
-	FILE *file = fopen(PIN_DEBUGFS "users", "r");
+	FILE *file = open_list("users");
 	int64_t bytes;
 	char line[128];
 	int uid, found = 0;
 
-	igt_require_f(file, "no debugfs\n");
 	*total = 0;
 	while (fgets(line, sizeof(line), file))
 		if (sscanf(line, "%d %" SCNd64, &uid, &bytes) == 2 &&
@@ -61,12 +72,11 @@ bool listed(uid_t user)
 struct owner owner_of(uid_t user, pid_t process, const char *driver)
 {
 	struct owner owner, found = {};
-	FILE *file = fopen(PIN_DEBUGFS "owners", "r");
+	FILE *file = open_list("owners");
 	char line[256], name[32];
 	unsigned int uid;
 	int pid;
 
-	igt_require_f(file, "no debugfs\n");
 	while (fgets(line, sizeof(line), file))
 		if (sscanf(line, "%u %d %31s %" SCNd64 " %" SCNd64 " %31[^\n]",
 			   &uid, &pid, name, &owner.bytes, &owner.folios,

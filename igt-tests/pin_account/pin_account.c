@@ -340,6 +340,8 @@ static void test_tracepoints(int dev)
 	char words[128];
 	struct stat st;
 
+	igt_require_f(!access(TRACING "events", F_OK), "no tracepoints\n");
+	igt_assert_eq(access(TRACING "events/memfd_pin", F_OK), 0);
 	limit_users(1);
 	set(TRACING "events/memfd_pin/enable", "1");
 	igt_assert_eq(write_line(TRACING "trace", ""), 0);

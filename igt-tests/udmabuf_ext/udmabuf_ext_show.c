@@ -18,7 +18,8 @@
 #include "mount_helper.h"
 #include "udmabuf_ext.h"
 
-#define BUFFERS	"/sys/kernel/debug/udmabuf/buffers"
+#define DEBUGFS	"/sys/kernel/debug/udmabuf/"
+#define BUFFERS	DEBUGFS "buffers"
 #define TRACING	"/sys/kernel/tracing/"
 
 #define NPAGES	4
@@ -60,15 +61,23 @@ static bool parse(const char *text, struct line *line)
 		      line->name) >= 7;
 }
 
+static FILE *open_buffers(void)
+{
+	FILE *file = fopen(BUFFERS, "r");
+
+	igt_require_f(file || !access(DEBUGFS, F_OK), "no debugfs\n");
+	igt_assert_f(file, "no %s\n", BUFFERS);
+	return file;
+}
+
 /* The line of a dma-buf; one that is not listed has the inode 0. */
 static struct line listed(int dmabuf)
 {
 	struct line line, found = {};
 	uint64_t inode = inode_of(dmabuf);
-	FILE *file = fopen(BUFFERS, "r");
+	FILE *file = open_buffers();
 	char text[256];
 
-	igt_require_f(file, "no %s\n", BUFFERS);
 	igt_assert(fgets(text, sizeof(text), file));
 	igt_assert_eq(strcmp(text, "inode pid uid bytes folios attachments flags "
 			     "name\n"), 0);
@@ -307,11 +316,10 @@ static void test_list_many(int dev)
 	igt_assert_eq(pthread_create(&thread, NULL, churn_thread, &churn), 0);
 	for (size_t turn = 0; turn < ARRAY_SIZE(churned); turn += 10) {
 		unsigned int seen[MANY] = {}, closed = 0;
-		FILE *file = fopen(BUFFERS, "r");
+		FILE *file = open_buffers();
 		struct line line;
 		char text[256];
 
-		igt_require_f(file, "no %s\n", BUFFERS);
 		/* Several times what one read returns. */
 		while (fgets(text, sizeof(text), file)) {
 			if (!parse(text, &line))
@@ -340,7 +348,8 @@ static void test_list_root_only(int dev)
 	struct stat st;
 	FILE *file;
 
-	igt_require_f(!stat(BUFFERS, &st), "no %s\n", BUFFERS);
+	fclose(open_buffers());
+	igt_assert_eq(stat(BUFFERS, &st), 0);
 	igt_assert_eq(st.st_mode & 0777, 0400);
 	file = fopen(BUFFERS, "r");
 	igt_assert(file && fread(text, 1, sizeof(text) - 1, file) > 0);
@@ -387,7 +396,8 @@ static void test_tracepoints(int dev)
 	};
 	char words[128];
 
-	igt_require_f(!access(TRACING "events/udmabuf", F_OK), "no tracepoints\n");
+	igt_require_f(!access(TRACING "events", F_OK), "no tracepoints\n");
+	igt_assert_eq(access(TRACING "events/udmabuf", F_OK), 0);
 	set(TRACING "events/udmabuf/enable", "1");
 	clear_trace();
 	fd = __create_ext(dev, UDMABUF_FLAGS_READONLY, 3, items);
