@@ -4,7 +4,9 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdbool.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
@@ -36,6 +38,16 @@ void mount_dir(const char *source, const char *type, const char *options)
 		      strerror(errno));
 	mounted = true;
 	undo_at_end(unmount_dir);
+}
+
+const char *pmem_device(void)
+{
+	char path[PATH_MAX];
+
+	igt_system_quiet("modprobe -a nd_e820 nd_pmem");
+	igt_require_f(realpath("/sys/class/block/pmem0", path) && strstr(path, "/e820_pmem/"),
+		      "no /dev/pmem0 of memory: boot with memmap=256M!1G\n");
+	return "/dev/pmem0";
 }
 
 int64_t mount_free(void)

@@ -15,6 +15,12 @@
 void mount_dir(const char *source, const char *type, const char *options);
 void unmount_dir(void);
 
+/*
+ * Memory that the kernel was told at boot to take for persistent, with memmap=: nothing
+ * that it has is kept. Skips the subtest where there is none; other devices are let alone.
+ */
+const char *pmem_device(void);
+
 /* Of the filesystem: what is free, in bytes */
 int64_t mount_free(void);
 

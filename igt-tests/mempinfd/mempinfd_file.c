@@ -14,10 +14,20 @@
 
 #define FILE_PAGES	64
 
-static void undo(void)
+static void unload_brd(void)
 {
 	unmount_dir();
 	igt_system_quiet("modprobe -r brd");
+}
+
+/* A disk in memory, which goes again if it is one of ours */
+static const char *ram_disk(void)
+{
+	if (access("/sys/block/ram0", F_OK)) {
+		undo_at_end(unload_brd);
+		igt_system_quiet("modprobe brd rd_nr=1 rd_size=32768");
+	}
+	return "/dev/ram0";
 }
 
 static int file_on_ext4(const char *device, const char *options)
@@ -25,8 +35,6 @@ static int file_on_ext4(const char *device, const char *options)
 	char command[64];
 	int fd;
 
-	undo();
-	igt_system_quiet("modprobe brd rd_nr=1 rd_size=32768");
 	igt_require_f(!access(device, F_OK), "no %s\n", device);
 	snprintf(command, sizeof(command), "mkfs.ext4 -q -F -b 4096 %s 32M",
 		 device);
@@ -64,37 +72,32 @@ static void check_private(int fd, int file)
 
 static void test_file_shared(void)
 {
-	int fd = open_mempinfd(), file = file_on_ext4("/dev/ram0", "");
+	int fd = open_mempinfd(), file = file_on_ext4(ram_disk(), "");
 
 	check_shared(fd, file, EFAULT);
 	close(file);
 	close(fd);
-	undo();
+	unmount_dir();
 }
 
 static void test_file_private(void)
 {
-	int fd = open_mempinfd(), file = file_on_ext4("/dev/ram0", "");
+	int fd = open_mempinfd(), file = file_on_ext4(ram_disk(), "");
 
 	check_private(fd, file);
 	close(file);
 	close(fd);
-	undo();
+	unmount_dir();
 }
 
 static void test_fsdax(void)
 {
-	int fd, file;
+	int file = file_on_ext4(pmem_device(), "dax"), fd = open_mempinfd();
 
-	igt_system_quiet("modprobe -a nd_e820 nd_pmem");
-	igt_require_f(!access("/dev/pmem0", F_OK),
-		      "no /dev/pmem0: boot with memmap=256M!1G\n");
-	fd = open_mempinfd();
-	file = file_on_ext4("/dev/pmem0", "dax");
 	check_shared(fd, file, EOPNOTSUPP);
 	close(file);
 	close(fd);
-	undo();
+	unmount_dir();
 }
 
 void mempinfd_file_subtests(void)
@@ -108,6 +111,4 @@ void mempinfd_file_subtests(void)
 	igt_describe("EOPNOTSUPP for a file on DAX storage");
 	igt_subtest("fsdax")
 		mempinfd_test(test_fsdax);
-	igt_fixture()
-		undo();
 }
