@@ -11,10 +11,12 @@
 #include "igt.h"
 #include "mempinfd.h"
 #include "phys_helper.h"
+#include "swap_helper.h"
 
 #define SIZE	MIB(4)
 #define NPAGES	(SIZE / page_size())
 #define TURNS	8
+#define PASSES	100	/* of what takes pages away; two or three should do */
 
 static void *map_memfd(enum backing backing)
 {
@@ -65,6 +67,18 @@ static void disturb(void *mem)
 	write_line("/proc/sys/vm/compact_memory", "1");
 }
 
+/* What is not pinned any more goes to swap, by the same means. */
+static void check_gone(void *mem)
+{
+	int64_t before = vmstat("pswpout");
+
+	for (int i = 0; i < PASSES && vmstat("pswpout") == before; i++) {
+		igt_assert_eq(count_filled(mem, 0, NPAGES, TURNS + 1), NPAGES);
+		disturb(mem);
+	}
+	igt_assert(vmstat("pswpout") > before);
+}
+
 static void test_same_frame(void)
 {
 	uint64_t *frames = calloc(NPAGES, sizeof(*frames));
@@ -73,6 +87,7 @@ static void test_same_frame(void)
 	char *mem;
 
 	igt_assert(frames);
+	swap_on(MIB(64));
 	cgroup_enter("memory");
 	mem = kind->map();
 	fill(mem, 0, NPAGES, 1);
@@ -92,8 +107,10 @@ static void test_same_frame(void)
 	igt_info("%zu of %zu entries were away\n", absent, TURNS * NPAGES);
 	igt_assert_eq_u64(moved, 0);
 	close(fd);
+	check_gone(mem);
 	unmap(mem, SIZE);
 	cgroup_leave();
+	swap_off();
 	free(frames);
 }
 
