@@ -11,6 +11,7 @@
 #include <sys/personality.h>
 
 #include "igt.h"
+#include "process_helper.h"
 #include "udmabuf.h"
 
 #define NPAGES	64
@@ -218,7 +219,7 @@ static void test_munmap_partial(int dev)
 
 static void test_fork(int dev)
 {
-	int dmabuf = filled_dmabuf(dev);
+	int dmabuf = filled_dmabuf(dev), sockets[2];
 	char *buf = map_fd(dmabuf, pages(NPAGES));
 
 	igt_assert_eq(count_filled(buf, 0, 1, 1), 1);
@@ -232,14 +233,20 @@ static void test_fork(int dev)
 	igt_assert_eq(count_filled(buf, 0, NPAGES, 2), NPAGES);
 
 	/* The other way: the child's copy is the last one. */
+	make_sockets(sockets);
 	igt_fork(child, 1) {
+		close(sockets[0]);
+		await(sockets[1]);
 		unmap(buf, pages(NPAGES));
 		buf = map_fd(dmabuf, pages(NPAGES));
 		igt_assert_eq(count_filled(buf, 0, NPAGES, 2), NPAGES);
 	}
+	close(sockets[1]);
 	unmap(buf, pages(NPAGES));
 	close(dmabuf);
+	tell(sockets[0]);
 	igt_waitchildren();
+	close(sockets[0]);
 }
 
 void udmabuf_mmap_subtests(int dev)

@@ -228,14 +228,20 @@ static void *first_sync(void *arg)
 
 static void race_first_sync(int dev, int memfd, size_t size)
 {
-	long cpus = sysconf(_SC_NPROCESSORS_ONLN);
 	struct racer racers[RACERS];
 	pthread_t threads[RACERS];
-	int dmabuf = create(dev, memfd, 0, size);
+	int dmabuf = create(dev, memfd, 0, size), cpu = -1;
+	cpu_set_t cpus;
 
+	igt_assert_eq(sched_getaffinity(0, sizeof(cpus), &cpus), 0);
+	igt_require_f(CPU_COUNT(&cpus) > 1, "one CPU\n");
 	for (int i = 0; i < RACERS; i++) {
+		/* The next of those that there are */
+		do
+			cpu = (cpu + 1) % CPU_SETSIZE;
+		while (!CPU_ISSET(cpu, &cpus));
 		racers[i].dmabuf = dmabuf;
-		racers[i].cpu = i % cpus;
+		racers[i].cpu = cpu;
 		igt_assert_eq(pthread_create(&threads[i], NULL, first_sync,
 					     &racers[i]), 0);
 	}

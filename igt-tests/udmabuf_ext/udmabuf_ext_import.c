@@ -159,14 +159,21 @@ static void test_vmap(int dev)
 	int camera = open_camera(VIVID_VMAP), dmabuf = filled_readonly(dev);
 	uint32_t size = set_frame(camera, V4L2_PIX_FMT_GREY, WIDTH, HEIGHT);
 	unsigned int count = request_buffers(camera, V4L2_MEMORY_DMABUF);
+	int memfd;
 
 	set_module_attribute(dev, READONLY_ATTACH, UDMABUF_ATTACH_ALWAYS);
 	igt_assert_lt(0, count);
 	igt_assert_lte(size, pages(NPAGES));
-	igt_assert_lt(queue_dmabuf(camera, 0, dmabuf, pages(NPAGES)), 0);
-	close(camera);
+	igt_assert_eq(queue_dmabuf(camera, 0, dmabuf, pages(NPAGES)), -EFAULT);
 	check_contents(dmabuf, 1);
 	close(dmabuf);
+	/* It is not the size. */
+	memfd = sealed_memfd(SHMEM, pages(NPAGES));
+	dmabuf = create(dev, memfd, 0, pages(NPAGES));
+	igt_assert_eq(queue_dmabuf(camera, 0, dmabuf, pages(NPAGES)), 0);
+	close(camera);
+	close(dmabuf);
+	close(memfd);
 }
 
 /*
