@@ -18,10 +18,11 @@ all: modules
 modules:	## build the kernel modules (KDIR=: kernel build folder, C=1: sparse)
 	@test -n "$(KREL)" || { echo "No kernel build folder at $(KDIR):" \
 		"install the kernel's headers or give KDIR=" >&2; exit 1; }
-	@mkdir -p $(MODDIR)
-	@cp -rsf $(CURDIR)/Kbuild $(CURDIR)/VERSION $(CURDIR)/include $(CURDIR)/mm $(CURDIR)/drivers $(MODDIR)/
-	@find $(MODDIR) -xtype l -delete
-	$(MAKE) -C $(KDIR) M=$(MODDIR) modules
+	@mkdir -p "$(MODDIR)"
+	@cp -rsf "$(CURDIR)/Kbuild" "$(CURDIR)/VERSION" "$(CURDIR)/include" "$(CURDIR)/mm" \
+		"$(CURDIR)/drivers" "$(MODDIR)/"
+	@find "$(MODDIR)" -xtype l -delete
+	$(MAKE) -C $(KDIR) M="$(MODDIR)" modules
 
 # What uses the Debian root sets itself up: what it needs is installed or made when missing.
 .PHONY: demo
@@ -109,11 +110,11 @@ uninstall:	## undo "make install"
 # What DKMS builds from, as our packages have it, too.
 .PHONY: install-source
 install-source:
-	install -d $(DESTDIR)/usr/src/pinfold-$(VERSION)
-	cp -r $(SOURCES) $(DESTDIR)/usr/src/pinfold-$(VERSION)
-	rm $(DESTDIR)/usr/src/pinfold-$(VERSION)/mm/pin_test*
+	install -d "$(DESTDIR)/usr/src/pinfold-$(VERSION)"
+	cp -r $(SOURCES) "$(DESTDIR)/usr/src/pinfold-$(VERSION)"
+	rm "$(DESTDIR)/usr/src/pinfold-$(VERSION)/mm"/pin_test*
 	sed 's/#MODULE_VERSION#/$(VERSION)/' dkms.conf \
-		>$(DESTDIR)/usr/src/pinfold-$(VERSION)/dkms.conf
+		>"$(DESTDIR)/usr/src/pinfold-$(VERSION)/dkms.conf"
 
 .PHONY: deb
 deb:		## build packages for Debian, for amd64 and arm64, in build/deb/
@@ -125,7 +126,7 @@ check-install:	## install the packages on a whole Debian 13, reboot, upgrade, re
 
 .PHONY: clean
 clean:		## remove everything that was built
-	rm -rf $(BUILD)
+	rm -rf build
 
 .PHONY: help
 help:		## list the targets
