@@ -61,19 +61,18 @@ static int on_update(sd_bus_message *message, void *data, sd_bus_error *error)
 }
 
 /*
- * The modifier is that of memory that QEMU knows nothing about: it is linear. Textures
- * of OpenGL, whose first row is at the bottom, are what y0_top is for.
+ * A blob resource is linear, and a texture of OpenGL is what the GPU's driver likes; those
+ * whose first row is at the bottom are what y0_top is for.
  */
 static int on_scanout_dmabuf(sd_bus_message *message, void *data,
 			     sd_bus_error *error)
 {
 	struct image image = { 0 };
-	uint64_t modifier;
 	int y0_top;
 
 	if (sd_bus_message_read(message, "huuuutb", &image.fd, &image.width,
 				&image.height, &image.stride, &image.fourcc,
-				&modifier, &y0_top) < 0)
+				&image.modifier, &y0_top) < 0)
 		return bad_message(error);
 	image.bottom_up = y0_top;
 	scanout_show(&image);

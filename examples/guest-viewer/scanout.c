@@ -126,8 +126,7 @@ static void on_created(void *data, struct zwp_linux_buffer_params_v1 *params,
 
 static void on_failed(void *data, struct zwp_linux_buffer_params_v1 *params)
 {
-	die("the compositor does not take the guest's framebuffer: it was told about it "
-	    "by linux-dmabuf, with DRM_FORMAT_MOD_LINEAR");
+	die("the compositor does not take the guest's framebuffer");
 }
 
 static const struct zwp_linux_buffer_params_v1_listener params_listener = {
@@ -150,13 +149,17 @@ static void hand_over(const struct kept *entry)
 static struct wl_buffer *import(const struct image *image)
 {
 	struct zwp_linux_buffer_params_v1 *params;
+	uint64_t modifier = image->modifier;
 	struct wl_buffer *buffer = NULL;
 
+	/* Drivers of older GPUs know no modifiers. */
+	if (modifier == DRM_FORMAT_MOD_LINEAR && !window_takes(image->fourcc, modifier))
+		modifier = DRM_FORMAT_MOD_INVALID;
 	params = zwp_linux_dmabuf_v1_create_params(window.dmabuf);
 	zwp_linux_buffer_params_v1_add_listener(params, &params_listener, &buffer);
 	zwp_linux_buffer_params_v1_add(params, image->fd, 0, image->offset,
-				       image->stride, DRM_FORMAT_MOD_LINEAR >> 32,
-				       DRM_FORMAT_MOD_LINEAR & UINT32_MAX);
+				       image->stride, modifier >> 32,
+				       modifier & UINT32_MAX);
 	zwp_linux_buffer_params_v1_create(params, image->width, image->height,
 					  image->fourcc, image->bottom_up ?
 					  ZWP_LINUX_BUFFER_PARAMS_V1_FLAGS_Y_INVERT : 0);
@@ -175,6 +178,7 @@ static bool is_same(const struct kept *entry, const struct image *image,
 	       entry->image.height == image->height &&
 	       entry->image.stride == image->stride &&
 	       entry->image.fourcc == image->fourcc &&
+	       entry->image.modifier == image->modifier &&
 	       entry->image.bottom_up == image->bottom_up;
 }
 

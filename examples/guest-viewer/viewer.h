@@ -38,6 +38,7 @@ struct image {
 	uint32_t width, height;		/* pixels */
 	uint32_t stride;		/* bytes */
 	uint32_t fourcc;		/* 0: not known */
+	uint64_t modifier;
 	bool bottom_up;
 };
 
@@ -68,6 +69,8 @@ void window_open(sd_event *event, const char *title);
 void window_show(struct wl_buffer *buffer, int width, int height);
 void window_damage(int x, int y, int width, int height);
 void window_dispatch(void);
+/* Whether the compositor says that it takes dma-bufs of that kind. */
+bool window_takes(uint32_t fourcc, uint64_t modifier);
 int window_new_memfd(size_t size);
 /* Takes @fd, of four bytes a pixel. */
 struct wl_buffer *window_new_shm_buffer(int fd, int width, int height, uint32_t format);

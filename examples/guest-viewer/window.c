@@ -14,6 +14,13 @@
 
 struct window window;
 
+/* What dma-bufs the compositor takes, by its own word */
+struct offer {
+	uint32_t fourcc;
+	uint64_t modifier;
+};
+static struct wl_array offers;
+
 static struct xdg_wm_base *wm_base;
 static struct wl_surface *surface;
 static struct xdg_toplevel *toplevel;
@@ -41,6 +48,36 @@ static const struct xdg_wm_base_listener wm_base_listener = {
 	.ping = wm_base_ping,
 };
 
+static void on_format(void *data, struct zwp_linux_dmabuf_v1 *dmabuf, uint32_t format)
+{
+	/* Says less than the modifier events that come with it. */
+}
+
+static void on_modifier(void *data, struct zwp_linux_dmabuf_v1 *dmabuf, uint32_t format,
+			uint32_t hi, uint32_t lo)
+{
+	struct offer *offer = wl_array_add(&offers, sizeof(*offer));
+
+	if (!offer)
+		die("out of memory");
+	*offer = (struct offer){ format, (uint64_t)hi << 32 | lo };
+}
+
+static const struct zwp_linux_dmabuf_v1_listener dmabuf_listener = {
+	.format		= on_format,
+	.modifier	= on_modifier,
+};
+
+bool window_takes(uint32_t fourcc, uint64_t modifier)
+{
+	const struct offer *offer;
+
+	wl_array_for_each(offer, &offers)
+		if (offer->fourcc == fourcc && offer->modifier == modifier)
+			return true;
+	return false;
+}
+
 static void on_global(void *data, struct wl_registry *registry, uint32_t name,
 		      const char *interface, uint32_t version)
 {
@@ -56,6 +93,7 @@ static void on_global(void *data, struct wl_registry *registry, uint32_t name,
 		   version >= 3) {
 		window.dmabuf = wl_registry_bind(registry, name,
 						 &zwp_linux_dmabuf_v1_interface, 3);
+		zwp_linux_dmabuf_v1_add_listener(window.dmabuf, &dmabuf_listener, NULL);
 	} else if (!strcmp(interface, xdg_wm_base_interface.name)) {
 		wm_base = wl_registry_bind(registry, name, &xdg_wm_base_interface, 1);
 		xdg_wm_base_add_listener(wm_base, &wm_base_listener, NULL);
