@@ -75,7 +75,8 @@ static int on_scanout_dmabuf(sd_bus_message *message, void *data,
 				&image.modifier, &y0_top) < 0)
 		return bad_message(error);
 	image.bottom_up = y0_top;
-	scanout_show(&image);
+	if (!scanout_show(&image))
+		scanout_refuse(&image);
 	return sd_bus_reply_method_return(message, NULL);
 }
 
@@ -92,7 +93,7 @@ static int on_scanout_map(sd_bus_message *message, void *data, sd_bus_error *err
 	/* QEMU 10.0 sends its standard input for a blob resource. */
 	if (!scanout_show(&image))
 		return sd_bus_error_set_const(error, SD_BUS_ERROR_INVALID_ARGS,
-					      "nothing that a dma-buf can be made of");
+					      "nothing that can be shown");
 	return sd_bus_reply_method_return(message, NULL);
 }
 

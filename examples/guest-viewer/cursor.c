@@ -60,7 +60,8 @@ bool cursor_define(int width, int height, int hot_x, int hot_y, const void *pixe
 		die("cannot write to a memfd: %m");
 	if (!cursor.surface)
 		cursor.surface = wl_compositor_create_surface(window.compositor);
-	buffer = window_new_shm_buffer(fd, width, height, WL_SHM_FORMAT_ARGB8888);
+	buffer = window_new_shm_buffer(fd, 0, width, height, width * 4,
+				       WL_SHM_FORMAT_ARGB8888);
 	attach(buffer, hot_x, hot_y);
 	cursor.buffer = buffer;
 	input_set_cursor();

@@ -57,7 +57,8 @@ static void print_help(void)
 	     "  -display dbus,p2p=yes,gl=on -qmp unix:QMP-SOCKET,server=on,wait=off\n"
 	     "  -object memory-backend-memfd,id=ram,size=4G,share=on\n"
 	     "  -machine q35,memory-backend=ram -device virtio-gpu-pci,blob=true\n"
-	     "Screens that are no dma-buf (the firmware's) are made one, or copied.\n"
+	     "Screens that are no dma-buf (the firmware's) are made one, or copied; where the\n"
+	     "compositor takes none, they go by wl_shm.\n"
 	     "The viewer can be ended and started again at any time.");
 }
 

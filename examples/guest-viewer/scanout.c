@@ -12,6 +12,7 @@
 #include <linux/magic.h>
 #include <linux/udmabuf.h>
 #include <linux/udmabuf_ext.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
@@ -117,16 +118,20 @@ static int share_memfd(struct image *image)
 	return errno == ENOTTY ? ioctl(dev, UDMABUF_CREATE, &stock) : -1;
 }
 
+struct import {
+	struct wl_buffer *buffer;
+	bool failed;
+};
+
 static void on_created(void *data, struct zwp_linux_buffer_params_v1 *params,
 		       struct wl_buffer *buffer)
 {
-	*(struct wl_buffer **)data = buffer;
-	zwp_linux_buffer_params_v1_destroy(params);
+	((struct import *)data)->buffer = buffer;
 }
 
 static void on_failed(void *data, struct zwp_linux_buffer_params_v1 *params)
 {
-	die("the compositor does not take the guest's framebuffer");
+	((struct import *)data)->failed = true;
 }
 
 static const struct zwp_linux_buffer_params_v1_listener params_listener = {
@@ -146,27 +151,45 @@ static void hand_over(const struct kept *entry)
 		;
 }
 
+/*
+ * NULL: the compositor does not take it. It may be a stride or a size that is not for its
+ * GPU, which the guest can choose. A kind that it has not offered would be an error of ours.
+ */
 static struct wl_buffer *import(const struct image *image)
 {
 	struct zwp_linux_buffer_params_v1 *params;
 	uint64_t modifier = image->modifier;
-	struct wl_buffer *buffer = NULL;
+	struct import import = { 0 };
 
 	/* Drivers of older GPUs know no modifiers. */
 	if (modifier == DRM_FORMAT_MOD_LINEAR && !window_takes(image->fourcc, modifier))
 		modifier = DRM_FORMAT_MOD_INVALID;
+	if (!window_takes(image->fourcc, modifier))
+		return NULL;
 	params = zwp_linux_dmabuf_v1_create_params(window.dmabuf);
-	zwp_linux_buffer_params_v1_add_listener(params, &params_listener, &buffer);
+	zwp_linux_buffer_params_v1_add_listener(params, &params_listener, &import);
 	zwp_linux_buffer_params_v1_add(params, image->fd, 0, image->offset,
 				       image->stride, modifier >> 32,
 				       modifier & UINT32_MAX);
 	zwp_linux_buffer_params_v1_create(params, image->width, image->height,
-					  image->fourcc, image->bottom_up ?
-					  ZWP_LINUX_BUFFER_PARAMS_V1_FLAGS_Y_INVERT : 0);
-	while (!buffer)
+					  image->fourcc, 0);
+	while (!import.buffer && !import.failed)
 		if (wl_display_dispatch(window.display) < 0)
 			die("the compositor closed the connection");
-	return buffer;
+	zwp_linux_buffer_params_v1_destroy(params);
+	return import.buffer;
+}
+
+/* A copy less is better, but this is what each compositor takes. */
+static struct wl_buffer *share_by_shm(const struct image *image, off_t size)
+{
+	uint64_t end = image->offset + (uint64_t)image->stride * image->height;
+
+	if (image->fourcc != DRM_FORMAT_XRGB8888 || end > (uint64_t)size || end > INT32_MAX)
+		return NULL;
+	return window_new_shm_buffer(fcntl(image->fd, F_DUPFD_CLOEXEC, 0), image->offset,
+				     image->width, image->height, image->stride,
+				     WL_SHM_FORMAT_XRGB8888);
 }
 
 static bool is_same(const struct kept *entry, const struct image *image,
@@ -213,6 +236,41 @@ static bool is_sound(const struct image *image)
 	       image->stride / bytes_per_pixel(image->fourcc) >= image->width;
 }
 
+/* Fills a free entry. Returns false if there is no way to show the image. */
+static bool share(struct kept *entry, const struct image *image, const struct stat *st,
+		  bool memfd)
+{
+	struct image shared = *image;
+	struct stat dmabuf;
+
+	shared.fd = memfd ? share_memfd(&shared) : fcntl(image->fd, F_DUPFD_CLOEXEC, 0);
+	if (shared.fd < 0)
+		note("screen %ux%u, no dma-buf: %m", image->width, image->height);
+	else
+		entry->buffer = import(&shared);
+	if (entry->buffer) {
+		fstat(shared.fd, &dmabuf);
+		note("screen %ux%u, %s, inode %lu", image->width, image->height,
+		     memfd ? "dma-buf of a memfd" : "dma-buf",
+		     (unsigned long)dmabuf.st_ino);
+	} else {
+		close(shared.fd);
+		shared.fd = fcntl(image->fd, F_DUPFD_CLOEXEC, 0);
+		if (memfd)
+			entry->buffer = share_by_shm(image, st->st_size);
+		if (!entry->buffer) {
+			close(shared.fd);
+			return false;
+		}
+		note("screen %ux%u, by wl_shm", image->width, image->height);
+	}
+	entry->image = *image;
+	entry->image.fd = shared.fd;
+	entry->dev = st->st_dev;
+	entry->ino = st->st_ino;
+	return true;
+}
+
 bool scanout_show(const struct image *image)
 {
 	static unsigned long counter;
@@ -232,31 +290,29 @@ bool scanout_show(const struct image *image)
 		return false;
 
 	entry = find(image, &st);
-	if (!entry->buffer) {
-		struct image shared = *image;
-
-		shared.fd = memfd ? share_memfd(&shared) :
-				    fcntl(image->fd, F_DUPFD_CLOEXEC, 0);
-		/* One of a memfd takes whole pages, and our driver; QEMU can copy. */
-		if (shared.fd < 0) {
-			note("screen %ux%u, no dma-buf: %m", image->width, image->height);
-			return false;
-		}
-		entry->buffer = import(&shared);
-		entry->image = *image;
-		entry->image.fd = shared.fd;
-		entry->dev = st.st_dev;
-		entry->ino = st.st_ino;
-		fstat(shared.fd, &st);
-		note("screen %ux%u, %s, inode %lu", image->width, image->height,
-		     memfd ? "dma-buf of a memfd" : "dma-buf", (unsigned long)st.st_ino);
-	}
+	if (!entry->buffer && !share(entry, image, &st, memfd))
+		return false;
 	entry->used = ++counter;
 	shown = entry;
 	hidden = false;
 	hand_over(entry);
-	window_show(entry->buffer, image->width, image->height);
+	window_show(entry->buffer, image->width, image->height, image->bottom_up);
 	return true;
+}
+
+void scanout_refuse(const struct image *image)
+{
+	static bool told;
+
+	if (!told)
+		fprintf(stderr, "guest-viewer: a screen of %ux%u cannot be shown: neither "
+			"as a dma-buf (%.4s, stride %u, modifier 0x%llx) nor by wl_shm\n",
+			image->width, image->height,
+			image->fourcc ? (const char *)&image->fourcc : "????",
+			image->stride, (unsigned long long)image->modifier);
+	told = true;
+	shown = NULL;
+	scanout_disable();
 }
 
 /*
@@ -271,7 +327,8 @@ void scanout_update(int x, int y, int width, int height)
 		hand_over(shown);
 	if (hidden && shown) {
 		hidden = false;
-		window_show(shown->buffer, shown->image.width, shown->image.height);
+		window_show(shown->buffer, shown->image.width, shown->image.height,
+			    shown->image.bottom_up);
 	}
 	window_damage(x, y, width, height);
 }
@@ -287,7 +344,6 @@ static void drop_copy(void)
 
 static void new_copy(const struct image *image)
 {
-	drop_copy();
 	copy.image = *image;
 	copy.size = ((size_t)image->stride * image->height + PAGE - 1) & ~(PAGE - 1);
 	copy.image.fd = window_new_memfd(copy.size);
@@ -299,16 +355,17 @@ static void new_copy(const struct image *image)
 
 void scanout_show_data(const struct image *image, const void *data, size_t size)
 {
+	drop_copy();
 	if (!image->fourcc || !is_sound(image) ||
 	    size < (size_t)image->stride * image->height) {
-		note("screen %ux%u by D-Bus that is not understood", image->width,
-		     image->height);
+		scanout_refuse(image);
 		return;
 	}
 	note("screen %ux%u, copied by D-Bus", image->width, image->height);
 	new_copy(image);
 	memcpy(copy.pixels, data, (size_t)image->stride * image->height);
-	scanout_show(&copy.image);
+	if (!scanout_show(&copy.image))
+		scanout_refuse(image);
 }
 
 void scanout_update_data(int x, int y, int width, int height, uint32_t stride,
@@ -333,7 +390,7 @@ void scanout_disable(void)
 {
 	note("disabled");
 	hidden = true;
-	window_show(NULL, 0, 0);
+	window_show(NULL, 0, 0, false);
 	for (struct kept *entry = kept; entry < kept + KEPT; entry++)
 		if (entry != shown)
 			drop(entry);

@@ -42,8 +42,10 @@ struct image {
 	bool bottom_up;
 };
 
-/* Returns false if it is nothing that can be shown without a copy. */
+/* Returns false, and nothing changes, if it is nothing that can be shown. */
 bool scanout_show(const struct image *image);
+/* Shows nothing, and says so, in place of an image that cannot be shown. */
+void scanout_refuse(const struct image *image);
 void scanout_show_data(const struct image *image, const void *data, size_t size);
 void scanout_update(int x, int y, int width, int height);
 void scanout_update_data(int x, int y, int width, int height, uint32_t stride,
@@ -66,14 +68,15 @@ struct window {
 extern struct window window;
 
 void window_open(sd_event *event, const char *title);
-void window_show(struct wl_buffer *buffer, int width, int height);
+void window_show(struct wl_buffer *buffer, int width, int height, bool bottom_up);
 void window_damage(int x, int y, int width, int height);
 void window_dispatch(void);
 /* Whether the compositor says that it takes dma-bufs of that kind. */
 bool window_takes(uint32_t fourcc, uint64_t modifier);
 int window_new_memfd(size_t size);
-/* Takes @fd, of four bytes a pixel. */
-struct wl_buffer *window_new_shm_buffer(int fd, int width, int height, uint32_t format);
+/* Takes @fd. In bytes: @offset and @stride. */
+struct wl_buffer *window_new_shm_buffer(int fd, int32_t offset, int width, int height,
+					int stride, uint32_t format);
 
 /* input.c: what the compositor's seats send; @name is that in the registry */
 

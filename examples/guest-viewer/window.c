@@ -200,10 +200,11 @@ int window_new_memfd(size_t size)
 }
 
 /* The pool is gone once the buffer is. */
-struct wl_buffer *window_new_shm_buffer(int fd, int w, int h, uint32_t format)
+struct wl_buffer *window_new_shm_buffer(int fd, int32_t offset, int w, int h, int stride,
+					uint32_t format)
 {
-	struct wl_shm_pool *pool = wl_shm_create_pool(window.shm, fd, w * h * 4);
-	struct wl_buffer *buffer = wl_shm_pool_create_buffer(pool, 0, w, h, w * 4,
+	struct wl_shm_pool *pool = wl_shm_create_pool(window.shm, fd, offset + stride * h);
+	struct wl_buffer *buffer = wl_shm_pool_create_buffer(pool, offset, w, h, stride,
 							     format);
 
 	wl_shm_pool_destroy(pool);
@@ -228,7 +229,7 @@ static void resize(int w, int h)
 }
 
 /* Without a buffer the window gets black, and keeps its size. */
-void window_show(struct wl_buffer *buffer, int w, int h)
+void window_show(struct wl_buffer *buffer, int w, int h, bool bottom_up)
 {
 	struct wl_buffer *old = black;
 
@@ -237,20 +238,26 @@ void window_show(struct wl_buffer *buffer, int w, int h)
 		resize(w, h);
 	else if (width)
 		buffer = black = window_new_shm_buffer(
-			window_new_memfd((size_t)width * height * 4), width, height,
-			WL_SHM_FORMAT_XRGB8888);
+			window_new_memfd((size_t)width * height * 4), 0, width, height,
+			width * 4, WL_SHM_FORMAT_XRGB8888);
 	shown = buffer;
+	wl_surface_set_buffer_transform(surface, bottom_up ?
+					WL_OUTPUT_TRANSFORM_FLIPPED_180 :
+					WL_OUTPUT_TRANSFORM_NORMAL);
 	window_damage(0, 0, INT32_MAX, INT32_MAX);
 	if (old)
 		wl_buffer_destroy(old);
 }
 
-/* The compositor reads the pixels where they are; it is told when to do so again. */
+/*
+ * The compositor reads the pixels where they are; it is told when to do so again. Where
+ * that is, is counted from the top of the screen, also if the buffer has that last.
+ */
 void window_damage(int x, int y, int w, int h)
 {
 	if (!shown)
 		return;
 	wl_surface_attach(surface, shown, 0, 0);
-	wl_surface_damage_buffer(surface, x, y, w, h);
+	wl_surface_damage(surface, x, y, w, h);
 	wl_surface_commit(surface);
 }
