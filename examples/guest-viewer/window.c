@@ -2,6 +2,7 @@
 /* The connection to the compositor, and a window that has the size of its buffer. */
 
 #define _GNU_SOURCE		/* memfd_create, F_ADD_SEALS */
+#include <errno.h>
 #include <fcntl.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -21,6 +22,7 @@ struct offer {
 };
 static struct wl_array offers;
 
+static sd_event_source *connection;
 static struct xdg_wm_base *wm_base;
 static struct wl_surface *surface;
 static struct xdg_toplevel *toplevel;
@@ -136,9 +138,11 @@ static const struct xdg_toplevel_listener toplevel_listener = {
 	.close		= on_close,
 };
 
-static int on_readable(sd_event_source *source, int fd, uint32_t events, void *data)
+/* There may be nothing to read any more: it is not waited for. */
+static int on_ready(sd_event_source *source, int fd, uint32_t events, void *data)
 {
-	if (wl_display_dispatch(window.display) < 0)
+	if (!wl_display_prepare_read(window.display) &&
+	    wl_display_read_events(window.display) < 0)
 		die_disconnected();
 	return 0;
 }
@@ -146,9 +150,15 @@ static int on_readable(sd_event_source *source, int fd, uint32_t events, void *d
 /* To be called before each wait. */
 void window_dispatch(void)
 {
+	uint32_t events = EPOLLIN;
+
 	if (wl_display_dispatch_pending(window.display) < 0)
 		die_disconnected();
-	wl_display_flush(window.display);
+	/* Another error than that one is to be read. */
+	if (wl_display_flush(window.display) < 0 && errno == EAGAIN)
+		events |= EPOLLOUT;
+	if (sd_event_source_set_io_events(connection, events) < 0)
+		die("cannot wait for the compositor");
 }
 
 static void require(const void *global, const char *name)
@@ -185,8 +195,8 @@ void window_open(sd_event *event, const char *title)
 	while (!configured)
 		if (wl_display_dispatch(window.display) < 0)
 			die_disconnected();
-	if (sd_event_add_io(event, NULL, wl_display_get_fd(window.display), EPOLLIN,
-			    on_readable, NULL) < 0)
+	if (sd_event_add_io(event, &connection, wl_display_get_fd(window.display), EPOLLIN,
+			    on_ready, NULL) < 0)
 		die("cannot wait for the compositor");
 }
 
