@@ -92,29 +92,30 @@ static const char *parse_options(int argc, char **argv, const char **title)
 	return argv[optind];
 }
 
-static sd_event *new_event_loop(void)
+/* What is waited for until then, a signal simply ends. */
+static void stop_by_signals(sd_event *event)
 {
-	sd_event *event;
 	sigset_t stop;
 
 	sigemptyset(&stop);
 	sigaddset(&stop, SIGINT);
 	sigaddset(&stop, SIGTERM);
 	sigprocmask(SIG_BLOCK, &stop, NULL);
-	if (sd_event_new(&event) < 0 ||
-	    sd_event_add_signal(event, NULL, SIGINT, NULL, NULL) < 0 ||
+	if (sd_event_add_signal(event, NULL, SIGINT, NULL, NULL) < 0 ||
 	    sd_event_add_signal(event, NULL, SIGTERM, NULL, NULL) < 0)
-		die("cannot make an event loop");
-	return event;
+		die("cannot wait for signals");
 }
 
 int main(int argc, char **argv)
 {
 	const char *title = "guest", *path = parse_options(argc, argv, &title);
-	sd_event *event = new_event_loop();
+	sd_event *event;
 
+	if (sd_event_new(&event) < 0)
+		die("cannot make an event loop");
 	window_open(event, title);
 	input_start(console_open(qmp_open_display(path), event));
+	stop_by_signals(event);
 	while (!window.closed && sd_event_get_state(event) != SD_EVENT_FINISHED) {
 		window_dispatch();
 		if (sd_event_run(event, UINT64_MAX) < 0)

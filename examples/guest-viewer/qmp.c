@@ -5,6 +5,7 @@
  */
 
 #define _GNU_SOURCE
+#include <poll.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -13,12 +14,24 @@
 
 #include "viewer.h"
 
+#define PATIENCE 10000		/* milliseconds */
+
+static void say_if_late(FILE *qmp)
+{
+	struct pollfd fds = { .fd = fileno(qmp), .events = POLLIN };
+
+	if (!poll(&fds, 1, PATIENCE))
+		fputs("guest-viewer: QEMU does not answer yet: it may be stopped, or another "
+		      "client is connected to its QMP socket\n", stderr);
+}
+
 /* Each answer is one line; events may come between. */
 static void read_answer(FILE *qmp, const char *what)
 {
 	static char line[65536];
 
 	do {
+		say_if_late(qmp);
 		if (!fgets(line, sizeof(line), qmp))
 			die("QEMU closed the QMP connection (%s)", what);
 		if (!strncmp(line, "{\"error\"", 8))
@@ -69,6 +82,8 @@ int qmp_open_display(const char *path)
 	qmp = fdopen(fd, "r");
 	if (!qmp || socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair))
 		die("cannot make a socket: %m");
+	/* Nothing may wait in stdio's buffer while poll() looks at the socket. */
+	setvbuf(qmp, NULL, _IONBF, 0);
 
 	execute(qmp, "{\"execute\": \"qmp_capabilities\"}\n", -1, "qmp_capabilities");
 	execute(qmp, "{\"execute\": \"getfd\", \"arguments\": "

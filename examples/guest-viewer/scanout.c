@@ -174,8 +174,7 @@ static struct wl_buffer *import(const struct image *image)
 	zwp_linux_buffer_params_v1_create(params, image->width, image->height,
 					  image->fourcc, 0);
 	while (!import.buffer && !import.failed)
-		if (wl_display_dispatch(window.display) < 0)
-			die("the compositor closed the connection");
+		window_wait();
 	zwp_linux_buffer_params_v1_destroy(params);
 	return import.buffer;
 }

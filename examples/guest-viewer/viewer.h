@@ -70,6 +70,7 @@ extern struct window window;
 void window_open(sd_event *event, const char *title);
 void window_show(struct wl_buffer *buffer, int width, int height, bool bottom_up);
 void window_damage(int x, int y, int width, int height);
+void window_wait(void);
 void window_dispatch(void);
 /* Whether the compositor says that it takes dma-bufs of that kind. */
 bool window_takes(uint32_t fourcc, uint64_t modifier);

@@ -4,6 +4,7 @@
 #define _GNU_SOURCE		/* memfd_create, F_ADD_SEALS */
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/mman.h>
@@ -147,6 +148,18 @@ static int on_ready(sd_event_source *source, int fd, uint32_t events, void *data
 	return 0;
 }
 
+/* For something in between, which a signal may end, and us. */
+void window_wait(void)
+{
+	sigset_t none, blocked;
+
+	sigemptyset(&none);
+	sigprocmask(SIG_SETMASK, &none, &blocked);
+	if (wl_display_dispatch(window.display) < 0)
+		die_disconnected();
+	sigprocmask(SIG_SETMASK, &blocked, NULL);
+}
+
 /* To be called before each wait. */
 void window_dispatch(void)
 {
@@ -193,8 +206,7 @@ void window_open(sd_event *event, const char *title)
 	xdg_toplevel_set_app_id(toplevel, "guest-viewer");
 	wl_surface_commit(surface);
 	while (!configured)
-		if (wl_display_dispatch(window.display) < 0)
-			die_disconnected();
+		window_wait();
 	if (sd_event_add_io(event, &connection, wl_display_get_fd(window.display), EPOLLIN,
 			    on_ready, NULL) < 0)
 		die("cannot wait for the compositor");
