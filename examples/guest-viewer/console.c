@@ -249,6 +249,12 @@ struct console *console_open(int fd, sd_event *event)
 	return console;
 }
 
+/* QEMU may have gone already. */
+void console_close(struct console *console)
+{
+	sd_bus_flush(console->bus);
+}
+
 /* What becomes of a key is not waited for. */
 static void call(struct console *console, const char *interface, const char *method,
 		 const char *types, uint32_t a, uint32_t b)

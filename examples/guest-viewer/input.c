@@ -6,7 +6,8 @@
 
 #include "viewer.h"
 
-#define KEYS	256
+#define KEYS	0x118			/* with the buttons of a mouse */
+#define BUTTONS	0x110			/* the first of them */
 
 static struct seat {
 	struct seat *next;
@@ -20,6 +21,35 @@ static struct seat {
 } *seats;
 
 static struct console *console;
+
+static void button_changed(struct seat *seat, uint32_t button, bool pressed)
+{
+	console_button(console, button, pressed);
+	if (button >= BUTTONS && button < KEYS)
+		seat->held[button] = pressed;
+}
+
+static void key_changed(struct seat *seat, uint32_t key, bool pressed)
+{
+	console_key(console, key, pressed);
+	if (key < BUTTONS)
+		seat->held[key] = pressed;
+}
+
+/* The guest must not go on with what was held down. */
+static void release_buttons(struct seat *seat)
+{
+	for (uint32_t button = BUTTONS; button < KEYS; button++)
+		if (seat->held[button])
+			button_changed(seat, button, false);
+}
+
+static void release_keys(struct seat *seat)
+{
+	for (uint32_t key = 0; key < BUTTONS; key++)
+		if (seat->held[key])
+			key_changed(seat, key, false);
+}
 
 static void pointer_enter(void *data, struct wl_pointer *pointer, uint32_t serial,
 			  struct wl_surface *surface, wl_fixed_t x, wl_fixed_t y)
@@ -38,6 +68,7 @@ static void pointer_leave(void *data, struct wl_pointer *pointer, uint32_t seria
 	struct seat *seat = data;
 
 	seat->inside = false;
+	release_buttons(seat);
 }
 
 static void pointer_motion(void *data, struct wl_pointer *pointer, uint32_t time,
@@ -49,7 +80,7 @@ static void pointer_motion(void *data, struct wl_pointer *pointer, uint32_t time
 static void pointer_button(void *data, struct wl_pointer *pointer, uint32_t serial,
 			   uint32_t time, uint32_t button, uint32_t state)
 {
-	console_button(console, button, state == WL_POINTER_BUTTON_STATE_PRESSED);
+	button_changed(data, button, state == WL_POINTER_BUTTON_STATE_PRESSED);
 }
 
 static void pointer_axis(void *data, struct wl_pointer *pointer, uint32_t time,
@@ -72,21 +103,6 @@ static void keyboard_keymap(void *data, struct wl_keyboard *keyboard,
 {
 	/* Keys go to the guest by number; what they mean it knows itself. */
 	close(fd);
-}
-
-static void key_changed(struct seat *seat, uint32_t key, bool pressed)
-{
-	console_key(console, key, pressed);
-	if (key < KEYS)
-		seat->held[key] = pressed;
-}
-
-/* The guest must not go on repeating what was held down. */
-static void release_keys(struct seat *seat)
-{
-	for (uint32_t key = 0; key < KEYS; key++)
-		if (seat->held[key])
-			key_changed(seat, key, false);
 }
 
 /* With those that are held down already. */
@@ -131,6 +147,7 @@ static void drop_pointer(struct seat *seat)
 		wl_pointer_destroy(seat->pointer);
 	seat->pointer = NULL;
 	seat->inside = false;
+	release_buttons(seat);
 }
 
 static void drop_keyboard(struct seat *seat)
@@ -202,4 +219,12 @@ void input_set_cursor(void)
 void input_start(struct console *to)
 {
 	console = to;
+}
+
+void input_stop(void)
+{
+	for (struct seat *seat = seats; seat; seat = seat->next) {
+		release_buttons(seat);
+		release_keys(seat);
+	}
 }

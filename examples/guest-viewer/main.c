@@ -92,15 +92,20 @@ static const char *parse_options(int argc, char **argv, const char **title)
 	return argv[optind];
 }
 
-/* What is waited for until then, a signal simply ends. */
-static void stop_by_signals(sd_event *event)
+/* What is waited for before and afterwards, a signal simply ends. */
+static void set_mask(int how)
 {
 	sigset_t stop;
 
 	sigemptyset(&stop);
 	sigaddset(&stop, SIGINT);
 	sigaddset(&stop, SIGTERM);
-	sigprocmask(SIG_BLOCK, &stop, NULL);
+	sigprocmask(how, &stop, NULL);
+}
+
+static void stop_by_signals(sd_event *event)
+{
+	set_mask(SIG_BLOCK);
 	if (sd_event_add_signal(event, NULL, SIGINT, NULL, NULL) < 0 ||
 	    sd_event_add_signal(event, NULL, SIGTERM, NULL, NULL) < 0)
 		die("cannot wait for signals");
@@ -109,18 +114,23 @@ static void stop_by_signals(sd_event *event)
 int main(int argc, char **argv)
 {
 	const char *title = "guest", *path = parse_options(argc, argv, &title);
+	struct console *console;
 	sd_event *event;
 
 	if (sd_event_new(&event) < 0)
 		die("cannot make an event loop");
 	window_open(event, title);
-	input_start(console_open(qmp_open_display(path), event));
+	console = console_open(qmp_open_display(path), event);
+	input_start(console);
 	stop_by_signals(event);
 	while (!window.closed && sd_event_get_state(event) != SD_EVENT_FINISHED) {
 		window_dispatch();
 		if (sd_event_run(event, UINT64_MAX) < 0)
 			die("waiting failed");
 	}
+	set_mask(SIG_UNBLOCK);
+	input_stop();
+	console_close(console);
 	wl_display_disconnect(window.display);
 	return 0;
 }

@@ -24,6 +24,8 @@ int qmp_open_display(const char *path);
 struct console;
 
 struct console *console_open(int fd, sd_event *event);
+/* All that was called has been sent. */
+void console_close(struct console *console);
 void console_key(struct console *console, uint32_t evdev, bool pressed);
 void console_button(struct console *console, uint32_t evdev, bool pressed);
 void console_wheel(struct console *console, bool down);
@@ -87,6 +89,8 @@ void input_remove_seat(uint32_t name);
 void input_set_cursor(void);
 /* Before that they have nothing to send, since nothing is shown. */
 void input_start(struct console *console);
+/* What is held down is let go. */
+void input_stop(void);
 
 /* cursor.c: what a pointer looks like */
 
