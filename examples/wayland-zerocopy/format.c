@@ -9,6 +9,7 @@
 #include <string.h>
 #include <strings.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "linux-dmabuf-v1-client-protocol.h"
@@ -135,7 +136,11 @@ static void feedback_format_table(void *data,
 				  struct zwp_linux_dmabuf_feedback_v1 *feedback,
 				  int fd, uint32_t size)
 {
+	struct stat st;
+
 	drop_table();
+	if (fstat(fd, &st) || st.st_size < size)
+		die(STATUS_ERROR, "the compositor's table of formats is shorter than it says");
 	table_size = size;
 	table = mmap(NULL, size, PROT_READ, MAP_PRIVATE, fd, 0);
 	close(fd);

@@ -266,24 +266,43 @@ static void write_behind(struct pool *pool, struct window *window,
 	fflush(stdout);
 }
 
+/*
+ * Of standard input, without its end, or as much as there is room for. Returns false when
+ * the input ends, or the window is closed. What is not a whole line yet is waited for as
+ * the compositor is.
+ */
+static bool read_line(struct window *window, char *line, size_t room)
+{
+	size_t length = 0;
+
+	while (length < room - 1) {
+		if (window->closed)
+			return false;
+		if (!window_wait(window, STDIN_FILENO))
+			continue;
+		if (read(STDIN_FILENO, line + length, 1) != 1) {
+			if (!length)
+				return false;
+			break;
+		}
+		if (line[length] == '\n')
+			break;
+		length++;
+	}
+	line[length] = 0;
+	return true;
+}
+
 static void hold(struct pool *pool, struct window *window, struct buffer *shown)
 {
 	char line[16];
+	unsigned int rgb;
 
-	/* Nothing may wait in stdio's buffer while poll() looks at the file. */
-	setvbuf(stdin, NULL, _IONBF, 0);
 	puts("holding");
 	fflush(stdout);
-	while (!window->closed) {
-		unsigned int rgb;
-
-		if (!window_wait(window, STDIN_FILENO))
-			continue;
-		if (!fgets(line, sizeof(line), stdin))
-			break;
+	while (read_line(window, line, sizeof(line))) {
 		if (sscanf(line, "%6x", &rgb) != 1)
-			die(STATUS_USAGE, "a colour is RRGGBB, not \"%.*s\"",
-			    (int)strcspn(line, "\n"), line);
+			die(STATUS_USAGE, "a colour is RRGGBB, not \"%s\"", line);
 		write_behind(pool, window, shown, rgb);
 	}
 }

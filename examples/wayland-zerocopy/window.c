@@ -22,6 +22,19 @@ static void on_signal(int signal)
 	interrupted = 1;
 }
 
+static void catch_signals(void)
+{
+	struct sigaction action = { .sa_handler = on_signal };
+	sigset_t stop;
+
+	sigemptyset(&stop);
+	sigaddset(&stop, SIGINT);
+	sigaddset(&stop, SIGTERM);
+	sigprocmask(SIG_BLOCK, &stop, NULL);
+	sigaction(SIGINT, &action, NULL);
+	sigaction(SIGTERM, &action, NULL);
+}
+
 static _Noreturn void die_disconnected(struct wl_display *display)
 {
 	const struct wl_interface *interface = NULL;
@@ -75,10 +88,24 @@ bool window_wait(struct window *window, int fd)
 	return n > 0 && fds[1].revents;
 }
 
+static void sync_done(void *data, struct wl_callback *callback, uint32_t serial)
+{
+	struct window *window = data;
+
+	wl_callback_destroy(callback);
+	window->synced = true;
+}
+
+static const struct wl_callback_listener sync_listener = {
+	.done = sync_done,
+};
+
 void window_roundtrip(struct window *window)
 {
-	if (wl_display_roundtrip(window->display) < 0)
-		die_disconnected(window->display);
+	window->synced = false;
+	wl_callback_add_listener(wl_display_sync(window->display), &sync_listener, window);
+	while (!window->synced && !window->closed)
+		window_wait(window, -1);
 }
 
 void window_settle(struct window *window)
@@ -144,16 +171,7 @@ static const struct wl_registry_listener registry_listener = {
 /* Afterwards it is known which formats the compositor takes. */
 void window_connect(struct window *window)
 {
-	struct sigaction action = { .sa_handler = on_signal };
 	struct wl_registry *registry;
-	sigset_t stop;
-
-	sigemptyset(&stop);
-	sigaddset(&stop, SIGINT);
-	sigaddset(&stop, SIGTERM);
-	sigprocmask(SIG_BLOCK, &stop, NULL);
-	sigaction(SIGINT, &action, NULL);
-	sigaction(SIGTERM, &action, NULL);
 
 	window->display = wl_display_connect(NULL);
 	if (!window->display)
@@ -170,6 +188,8 @@ void window_connect(struct window *window)
 	if (!window->wm_base)
 		die(STATUS_NO_PROTOCOL, "the compositor has no xdg_wm_base (xdg-shell)");
 	window_roundtrip(window);
+	/* Until now, a signal has simply ended the wait for a compositor, and us. */
+	catch_signals();
 }
 
 static void xdg_surface_configure(void *data, struct xdg_surface *xdg_surface,
@@ -194,7 +214,9 @@ static void toplevel_configure(void *data, struct xdg_toplevel *toplevel,
 	uint32_t *state;
 
 	wl_array_for_each(state, states) {
-		bool larger = window->width > width || window->height > height;
+		/* 0: the compositor leaves it to us. */
+		bool larger = (width && window->width > width) ||
+			      (height && window->height > height);
 		bool smaller = window->width < width || window->height < height;
 
 		if ((*state == XDG_TOPLEVEL_STATE_FULLSCREEN && larger) ||

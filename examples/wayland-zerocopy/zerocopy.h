@@ -85,6 +85,7 @@ struct window {
 	struct wl_subsurface *subsurface;
 	bool fullscreen;
 	bool configured;
+	bool synced;			/* the last round trip has come back */
 	bool frame_due;			/* the compositor wants to see a frame */
 	bool closed;
 };
