@@ -2,6 +2,7 @@
 """Does tools/udmabuf-top tell who holds a dma-buf, when its maker has ended?"""
 
 import contextlib
+import ctypes
 import fcntl
 import json
 import mmap
@@ -9,12 +10,14 @@ import os
 import struct
 import subprocess
 import sys
+import threading
 import traceback
 
 from client import Failure
 
 TOP = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "udmabuf-top")
 UDMABUF_CREATE = 0x40187542
+EXIT = {"x86_64": 60, "aarch64": 93}	# the system call, of a thread
 SIZES = 4 << 20, 8 << 20
 NAMES = "lesser", "one\x1b[7m\r1 1 0 9 0:1 0 rw no"
 
@@ -32,22 +35,26 @@ def make(name, size):
 
 
 @contextlib.contextmanager
-def child(work, *arguments):
-    """A process that does @work and then waits to be let go."""
+def child(work, *arguments, led=None):
+    """A process that does @work and then waits to be let go; @led may have another thread
+    do so."""
     done, ready = os.pipe()
     wait, go = os.pipe()
     pid = os.fork()
     if not pid:
-        # Nothing of the parent's is to go on in here.
-        try:
-            os.close(go)
-            os.close(done)
-            kept = work(*arguments)
-            os.write(ready, b"x")
-            os.read(wait, 1)
-            del kept
-        finally:
-            os._exit(0)
+        os.close(go)
+        os.close(done)
+
+        def serve():
+            # Nothing of the parent's is to go on in here.
+            try:
+                kept = work(*arguments)
+                os.write(ready, b"x")
+                os.read(wait, 1)
+                del kept
+            finally:
+                os._exit(0)
+        led(serve) if led else serve()
     os.close(ready)
     os.close(wait)
     os.read(done, 1)
@@ -73,7 +80,8 @@ def expect(what, found, wanted):
 
 
 def hold(maker, pids, dmabufs):
-    """One process has descriptors of both, and the other only a mapping of the last."""
+    """One process has descriptors of both, the second only a mapping of the last, and of
+    the others, threads that are not the first have all."""
     records = json.loads(top("--json"))
     expect("sizes", [r["bytes"] for r in records], sorted(SIZES, reverse=True))
     expect("names", [r["name"] for r in records], list(reversed(NAMES)))
@@ -85,7 +93,10 @@ def hold(maker, pids, dmabufs):
             raise Failure(f"age {record['age']}")
     holds = [{h["pid"]: (h["descriptors"], h["mappings"]) for h in r["holders"]}
              for r in records]
-    expect("holders", holds, [{pids[0]: (1, 0), pids[1]: (0, 1)}, {pids[0]: (1, 0)}])
+    both = {pids[0]: (1, 0), pids[2]: (1, 0), pids[3]: (1, 0)}
+    expect("holders", holds, [{**both, pids[1]: (0, 1)}, both])
+    if any(h["name"] is None for r in records for h in r["holders"]):
+        raise Failure("a process that has a thread is said to have ended")
     lines = top().splitlines()
     if "\x1b" in "".join(lines):
         raise Failure("what a name contains gets to the terminal")
@@ -128,10 +139,12 @@ def serve(write):
     os.read(ended, 1)
     with os.fdopen(write, "w") as pipe:
         try:
-            with child(keep, dmabufs) as first, child(keep_map, dmabufs) as second:
+            with child(keep, dmabufs) as first, child(keep_map, dmabufs) as second, \
+                 child(keep, dmabufs, led=in_thread) as third, \
+                 child(keep, dmabufs, led=alone) as fourth:
                 for fd in dmabufs:
                     os.close(fd)
-                hold(maker, (first, second), inodes)
+                hold(maker, (first, second, third, fourth), inodes)
             print(json.dumps("passed"), file=pipe)
         except (Failure, OSError) as failure:
             print(json.dumps(str(failure)), file=pipe)
@@ -142,11 +155,43 @@ def keep(dmabufs):
     return dmabufs
 
 
-def keep_map(dmabufs):
-    kept = mmap.mmap(dmabufs[-1], SIZES[-1], prot=mmap.PROT_READ)
-    # Python keeps a descriptor of its own.
+def close_dmabufs():
     for fd in os.listdir("/proc/self/fd"):
         with contextlib.suppress(OSError):
             if os.readlink(f"/proc/self/fd/{fd}").startswith("/dmabuf:"):
                 os.close(int(fd))
+
+
+def keep_map(dmabufs):
+    kept = mmap.mmap(dmabufs[-1], SIZES[-1], prot=mmap.PROT_READ)
+    # Python keeps a descriptor of its own.
+    close_dmabufs()
     return kept
+
+
+def in_thread(serve):
+    """Only that has descriptors of the dma-bufs."""
+    own, closed = threading.Event(), threading.Event()
+
+    def run():
+        os.unshare(os.CLONE_FILES)
+        own.set()
+        closed.wait()
+        serve()
+    threading.Thread(target=run).start()
+    own.wait()
+    close_dmabufs()
+    closed.set()
+    threading.Event().wait()
+
+
+def alone(serve):
+    """By the only thread that is left of the process."""
+    pid = os.getpid()
+
+    def run():
+        while ") Z " not in open(f"/proc/{pid}/task/{pid}/stat").read():
+            pass
+        serve()
+    threading.Thread(target=run).start()
+    ctypes.CDLL(None).syscall(EXIT[os.uname().machine], 0)
