@@ -15,6 +15,7 @@
 #include <drm_fourcc.h>
 #include <fcntl.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -56,6 +57,8 @@ struct buffer {
 
 static struct wl_list pools = { &pools, &pools };
 static struct wl_list buffers = { &buffers, &buffers };
+/* Of all displays: those that the program has destroyed, and that have a twin yet */
+static atomic_uint orphans;
 static pthread_mutex_t mutex = PTHREAD_RECURSIVE_MUTEX_INITIALIZER_NP;
 
 void lock(void)
@@ -175,7 +178,7 @@ static void drop_twin(struct buffer *buffer)
 	close(buffer->dmabuf);
 	display->buffers--;
 	if (!buffer->proxy)
-		display->orphans--;
+		orphans--;
 }
 
 static void free_buffer(struct buffer *buffer)
@@ -201,7 +204,7 @@ void buffer_destroyed(struct wl_proxy *proxy)
 	if (buffer && buffer->twin && (buffer->held || buffer->surface)) {
 		display = display_find(buffer->display);
 		buffer->proxy = NULL;
-		display->orphans++;
+		orphans++;
 		wl_proxy_set_queue((struct wl_proxy *)buffer->twin, display->queue);
 	} else if (buffer) {
 		free_buffer(buffer);
@@ -343,11 +346,21 @@ static void try_to_make_twin(struct display *display, struct buffer *buffer)
 		    (unsigned long)st.st_ino);
 }
 
-/* Before the compositor of a display gets more of ours. */
-static void reap_orphans(struct display *display)
+/*
+ * What the compositor has let go of since. The program may have no window any more, so
+ * this is looked at with each of its requests.
+ */
+void orphans_reap(struct wl_proxy *proxy)
 {
-	if (display->orphans)
+	struct display *display;
+
+	if (!orphans)
+		return;
+	lock();
+	display = display_find(wl_proxy_get_display(proxy));
+	if (display)
 		wl_display_dispatch_queue_pending(display->wl_display, display->queue);
+	unlock();
 }
 
 /* What was attached to a surface, and not committed, is not any more. */
@@ -376,7 +389,6 @@ struct wl_proxy *buffer_attached(struct wl_proxy *surface, struct wl_proxy *prox
 	display = display_find(wl_proxy_get_display(surface));
 	if (!display)
 		goto out;
-	reap_orphans(display);
 	detach(surface);
 	buffer = proxy ? find_buffer(proxy) : NULL;
 	if (buffer && buffer->pool)

@@ -139,6 +139,8 @@ wl_proxy_marshal_array_flags(struct wl_proxy *proxy, uint32_t opcode,
 	enum request request = which(proxy, opcode);
 	struct wl_proxy *returned, *created = NULL, *own = NULL;
 
+	if (request != DESTROY_BUFFER)
+		orphans_reap(proxy);
 	if (request == ATTACH) {
 		own = (struct wl_proxy *)arguments[0].o;
 		arguments[0].o = (struct wl_object *)buffer_attached(proxy, own);

@@ -53,7 +53,6 @@ struct display {
 	uint32_t formats;		/* bits, by format_index() */
 	uint32_t stride_align, offset_align;	/* bytes */
 	unsigned int buffers;		/* dma-bufs that it has now */
-	unsigned int orphans;		/* those that the program has destroyed */
 };
 
 /*
@@ -136,6 +135,8 @@ void buffer_created(struct wl_proxy *pool, struct wl_proxy *buffer,
 void buffer_destroyed(struct wl_proxy *buffer);
 void buffer_dispatched(struct wl_proxy *buffer);
 void buffer_moved(struct wl_proxy *buffer, struct wl_event_queue *queue);
+/* Before the request; not for those that the library makes while it does so. */
+void orphans_reap(struct wl_proxy *proxy);
 /* What to attach in its place: itself, if need be. NULL: nothing is attached. */
 struct wl_proxy *buffer_attached(struct wl_proxy *surface, struct wl_proxy *buffer);
 void surface_committed(struct wl_proxy *surface);

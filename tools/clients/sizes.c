@@ -2,7 +2,9 @@
 /*
  * A Wayland client that commits wl_shm buffers of several sizes, without a window, for
  * a compositor that looks at nothing else (picky.c). It does not know of
- * examples/shm-zerocopy. With the argument "sealed", its pools cannot shrink.
+ * examples/shm-zerocopy. With the argument "sealed", its pools cannot shrink; with
+ * "orphan", the first buffer is destroyed while it is shown, and its surface after it, and
+ * then it has to be without dma-bufs.
  */
 
 #define _GNU_SOURCE		/* memfd_create */
@@ -64,6 +66,38 @@ static struct wl_buffer *make_buffer(int width, int height)
 	return buffer;
 }
 
+static int count_dmabufs(void)
+{
+	char path[32], target[16];
+	int found = 0;
+
+	for (int fd = 0; fd < 256; fd++) {
+		snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+		found += readlink(path, target, sizeof(target)) >= 8 &&
+			 !strncmp(target, "/dmabuf:", 8);
+	}
+	return found;
+}
+
+static void orphan(struct wl_display *display, struct wl_surface *surface)
+{
+	struct wl_buffer *buffer = make_buffer(sizes[0].width, sizes[0].height);
+
+	wl_surface_attach(surface, buffer, 0, 0);
+	wl_surface_commit(surface);
+	wl_buffer_destroy(buffer);
+	wl_surface_destroy(surface);
+	/* What is still to be sent is a descriptor, too. */
+	wl_display_flush(display);
+	if (count_dmabufs() != 1)
+		errx(1, "%d dma-bufs of a buffer that is shown", count_dmabufs());
+	if (wl_display_roundtrip(display) < 0)
+		err(1, "the connection has broken");
+	wl_surface_destroy(wl_compositor_create_surface(compositor));
+	if (count_dmabufs())
+		errx(1, "the compositor has let go of it, and the program has not");
+}
+
 int main(int argc, char **argv)
 {
 	struct wl_display *display = wl_display_connect(NULL);
@@ -80,6 +114,10 @@ int main(int argc, char **argv)
 	if (wl_display_roundtrip(display) < 0 || !compositor || !shm)
 		errx(1, "the compositor lacks a protocol");
 	surface = wl_compositor_create_surface(compositor);
+	if (argc > 1 && !strcmp(argv[1], "orphan")) {
+		orphan(display, surface);
+		return 0;
+	}
 	for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
 		buffer = make_buffer(sizes[i].width, sizes[i].height);
 		wl_surface_attach(surface, buffer, 0, 0);
