@@ -15,7 +15,8 @@
 #define MIN_COUNT	8
 #define MAX_COUNT	1024
 
-static const size_t sizes[] = { PAGE, MIB(8), MIB(1024) };
+/* 160 MiB shows whether what is kept is rounded up to a power of two. */
+static const size_t sizes[] = { PAGE, MIB(8), MIB(160), MIB(1024) };
 
 /* One line of /proc/zoneinfo may be of a CPU's own list of free pages. */
 static long pages_of_line(const char *line)
