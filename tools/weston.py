@@ -42,9 +42,10 @@ class Weston:
     def __init__(self, width, height, log, card=None, vnc=None, **environment):
         self.name = f"pinfold-{vnc or height}"
         notify = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-        notify.bind(os.path.abspath(f"ready-{vnc or height}"))
+        self.ready = os.path.abspath(f"ready-{vnc or height}")
+        notify.bind(self.ready)
         environment = dict(
-            os.environ, NOTIFY_SOCKET=notify.getsockname(),
+            os.environ, NOTIFY_SOCKET=self.ready,
             LIBGL_ALWAYS_SOFTWARE="1", **environment)
         if card:
             # as root, without a daemon that hands out devices
@@ -76,6 +77,8 @@ class Weston:
     def __exit__(self, *_):
         self.process.terminate()
         self.process.wait()
+        # The next one of that name makes it anew.
+        os.remove(self.ready)
 
     def mapped_dmabufs(self):
         """Inodes of those dma-bufs that it can read as memory."""

@@ -234,10 +234,11 @@ static void reserve_hugetlb(size_t huge_size, int count)
 	int64_t used, reserved = hugetlb(huge_size, "resv_hugepages");
 	char path[128];
 
-	/* Else there is more than in the pool. */
-	hugetlb_path(path, sizeof(path), huge_size, "nr_overcommit_hugepages");
-	if (!access(path, F_OK))
+	/* Else there is more than in the pool. Of gigantic pages there never is. */
+	if (hugetlb(huge_size, "nr_overcommit_hugepages")) {
+		hugetlb_path(path, sizeof(path), huge_size, "nr_overcommit_hugepages");
 		set(path, "0");
+	}
 	/*
 	 * A driver that was tested before may have made it underflow, after
 	 * which the pool can only grow.
