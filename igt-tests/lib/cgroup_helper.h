@@ -7,7 +7,10 @@
 
 #include <stdint.h>
 
-/* Make one and go there, until the subtest ends at the latest; skips the subtest where the controller is absent */
+/*
+ * Make one and go there, until the subtest ends at the latest; skips the subtest where the
+ * controller is absent
+ */
 void cgroup_enter(const char *controller);
 void cgroup_leave(void);
 
