@@ -11,6 +11,7 @@
 #ifndef _PIN_COUNT_H
 #define _PIN_COUNT_H
 
+#include <linux/memfd_pin.h>
 #include <linux/mm.h>
 #include <linux/vmstat.h>
 
@@ -25,16 +26,6 @@ static inline bool too_many_pins(struct folio *folio)
 {
 	/* What has gone over the top is negative. */
 	return (unsigned int)folio_ref_count(folio) > PIN_MAX_REFS;
-}
-
-/* The folio of a page that one holds. */
-static inline struct folio *held_folio(struct page *page)
-{
-	/*
-	 * Reclaim keeps its list in the word that says whose tail this is, and writes to
-	 * it plainly. What it writes never looks like a tail's.
-	 */
-	return data_race(page_folio(page));
 }
 
 /*

@@ -157,8 +157,7 @@ static void show_folios(struct seq_file *m, const struct memfd_pins *pins)
 		end = span->pfn + span->nr;
 		for (pfn = span->pfn; pfn < end;
 		     pfn = folio_pfn(folio) + folio_nr_pages(folio)) {
-			/* Reclaim's list is in that word, too, and looks like no tail's. */
-			folio = data_race(page_folio(pfn_to_page(pfn)));
+			folio = held_folio(pfn_to_page(pfn));
 			folios[folio_order(folio)]++;
 			if (fatal_signal_pending(current))
 				return;

@@ -128,8 +128,7 @@ static bool any_poisoned(unsigned long pfn, unsigned long end)
 	struct folio *folio;
 
 	while (pfn < end) {
-		/* As in is_poisoned() */
-		folio = data_race(page_folio(pfn_to_page(pfn)));
+		folio = held_folio(pfn_to_page(pfn));
 		if (folio_contain_hwpoisoned_page(folio))
 			return true;
 		pfn = folio_pfn(folio) + folio_nr_pages(folio);

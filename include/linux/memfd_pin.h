@@ -60,6 +60,23 @@ struct memfd_pins {
 	unsigned long ino;
 };
 
+/**
+ * held_folio() - the folio of a page
+ * @page: a page with a pin, or another reference, of the caller's
+ *
+ * Context: any.
+ *
+ * Return: the folio, which stays that of the page until the caller lets go of it.
+ */
+static inline struct folio *held_folio(struct page *page)
+{
+	/*
+	 * Reclaim keeps its list in the word that says whose tail this is, and writes to
+	 * it plainly. What it writes never looks like a tail's.
+	 */
+	return data_race(page_folio(page));
+}
+
 /* Of memfd_pin_range(): fail with -EAGAIN rather than to wait for anybody */
 #define MEMFD_PIN_NONBLOCK	BIT(0)
 /* Of memfd_pin_range(): memory reclaim can have the pages, so nobody is charged for them */

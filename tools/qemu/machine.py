@@ -2,11 +2,13 @@
 """A virtual machine, in a guest with our modules, that shows what tools/qemu/guest.c is
 told to show, on a virtio-gpu, or its kernel's console."""
 
+import contextlib
 import json
 import os
 import socket
 
 from client import Client, Failure
+from pins import module_users, pins
 from weston import wait_readable
 
 BUILD = os.path.abspath("build/qemu")
@@ -20,6 +22,16 @@ CURSOR = "cursor 64 5 7"	# what the guest says of it: size, hot spot
 # says, in text without a cursor that blinks
 PICTURES = "console=ttyS0 loglevel=1 drm_kms_helper.fbdev_emulation=0"
 CONSOLE = "console=tty0 vt.global_cursor_default=0"
+
+
+@contextlib.contextmanager
+def nothing_left():
+    """Of what is done meanwhile, no page stays pinned, and nothing of our driver's open."""
+    pinned, users = pins(), module_users()
+    yield
+    if pins() != pinned or module_users() != users:
+        raise Failure(f"{pins() - pinned} pages and {module_users() - users} "
+                      "users of the module are left")
 
 
 def picture(number, count):
