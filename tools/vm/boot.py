@@ -40,6 +40,8 @@ HALTED = b"pinfold: all of its CPUs wait for an interrupt\n"
 KERNELS = {"6.1": "6.1", "6.12": "6.12", "7.x": "7", "7.2": "7"}
 # Those that are built here; in one, ours is built in.
 OWN_KERNELS = ("debug", "intree", "mainline", "series", "kcsan")
+SERIES = [f"series-{int(patch[:4])}" for patch in sorted(os.listdir("series"))
+          if patch.endswith(".patch") and not patch.startswith("0000")]
 # Kernels of another architecture come with a root of their own.
 ARM64_KERNELS = ("arm64", "arm64-16k")
 MODULES = ("mm/memfd_pin.ko", "mm/mempinfd.ko", "mm/pin_test.ko",
@@ -117,12 +119,13 @@ def parse_arguments():
         "kernel log on standard error when the guest did not come up or its "
         "kernel complained.")
     parser.add_argument("--kernel", default="6.12", metavar="VERSION",
-                        choices=[*KERNELS, *OWN_KERNELS, *ARM64_KERNELS],
+                        choices=[*KERNELS, *OWN_KERNELS, *SERIES, *ARM64_KERNELS],
                         help="6.1, 6.12 (default), 7.x (or 7.2, which is the "
                         "same); debug: a 6.12 that checks all that it does; "
                         "intree: the newest, with ours built in; mainline and "
                         "series: the same without ours, and with the patches of "
-                        "series/; kcsan: the newest, which looks for data races; "
+                        "series/ (series-N: with the first N); "
+                        "kcsan: the newest, which looks for data races; "
                         "arm64 or arm64-16k: 6.12 of that architecture, with "
                         "pages of 4 or 16 KiB")
     parser.add_argument("--stock", action="store_true",
