@@ -34,23 +34,23 @@ demo-guest:	## show a virtual machine's console in Weston, without a copy, in a 
 	tools/demo/guest-viewer
 
 .PHONY: check
-check:		## run every test, on 6.12 in a VM (TESTS=: only IGT's that match a regex)
+check:		## all tests for Debian kernels, on 6.12 in a VM (TESTS=: only matching IGT tests)
 	$(if $(TESTS),tools/vm/run -- igt-tests/run --include '$(TESTS)',tools/check 6.12)
 
 .PHONY: check-all
-check-all:	## the same on 6.1, 6.12, 7.x, in the tree, arm64, a kernel that distrusts, QEMU
+check-all:	## on 6.1, 6.12, 7.x, in the tree, arm64, a kernel that checks itself, QEMU
 	tools/check 6.12 6.1 7.x arm64 debug intree
 
 .PHONY: check-arm64
-check-arm64:	## the same on arm64, with pages of 4 and of 16 KiB
+check-arm64:	## those tests on arm64, with pages of 4 and of 16 KiB
 	tools/check arm64 arm64-16k
 
 .PHONY: check-desktop
-check-desktop:	## KWin, Weston, GTK, Qt and others of Debian's testing suite, beside stock
+check-desktop:	## KWin, Weston, GTK, Qt and others of Debian testing, also with stock udmabuf
 	tools/desktop/run $(KERNEL)
 
 .PHONY: check-debug
-check-debug:	## IGT tests on that kernel alone, and the selftests of i915
+check-debug:	## IGT tests on a 6.12 with KASAN, lockdep and others, and i915's selftests
 	tools/check debug
 
 .PHONY: lint
@@ -74,7 +74,7 @@ soak:		## random programs of many users, with reclaim: what stays? (MINUTES=, KE
 	tools/fuzz/soak $(or $(MINUTES),60) $(KERNEL)
 
 .PHONY: coverage
-coverage:	## which lines and branches the tests of that debug kernel reach: build/coverage/
+coverage:	## lines and branches that the tests reach on the debug kernel: build/coverage/
 	tools/coverage
 
 KERNELS	?= 6.12 7.x

@@ -39,7 +39,8 @@ struct memfd_span {
  * @max_chunks: entries allocated in @chunks
  * @only: the first span, as long as there is no room for others
  * @chunks: arrays of MEMFD_SPANS_PER_CHUNK spans, the first one may be shorter
- * @charge: what is charged for the pages, at least @nr_pages
+ * @charge: what is charged for the pages, at least @nr_pages; nothing for those that
+ *	reclaim can have, or that the caller pins
  * @dev: device number of the first range's filesystem, and
  * @ino: number of its inode, for tracing
  *
@@ -77,9 +78,14 @@ static inline struct folio *held_folio(struct page *page)
 	return data_race(page_folio(page));
 }
 
-/* Of memfd_pin_range(): fail with -EAGAIN rather than to wait for anybody */
+/**
+ * DOC: Flags of memfd_pin_range()
+ *
+ * MEMFD_PIN_NONBLOCK: fail with -EAGAIN rather than to wait for anybody.
+ *
+ * MEMFD_PIN_UNCHARGED: memory reclaim can have the pages, so nobody is charged for them.
+ */
 #define MEMFD_PIN_NONBLOCK	BIT(0)
-/* Of memfd_pin_range(): memory reclaim can have the pages, so nobody is charged for them */
 #define MEMFD_PIN_UNCHARGED	BIT(1)
 
 int memfd_pins_charge(struct memfd_pins *pins, const char *driver,

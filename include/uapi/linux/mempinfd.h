@@ -36,7 +36,8 @@ struct mempinfd_range {
  *
  * * EINVAL: @size is 0, or the range wraps around the end of the address space
  * * EFAULT: a part is not mapped, not writable, has no page behind it (a device's
- *   registers, the rest of a mapping after the file's end), or is a shared mapping of
+ *   registers, the rest of a mapping after the file's end) and gets none (a full
+ *   tmpfs, userfaultfd, memory or swap that failed), or is a shared mapping of
  *   a file that is written back to a disk; or the argument cannot be read
  * * EOPNOTSUPP: a part is a mapping of a file on DAX storage
  * * EEXIST: a page of the range is pinned, or being pinned, by the same address

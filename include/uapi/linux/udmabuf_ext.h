@@ -12,8 +12,10 @@
 
 #define UDMABUF_EXT_VERSION	2
 
-/*
- * Of struct udmabuf_create_ext, beside UDMABUF_FLAGS_CLOEXEC.
+/**
+ * DOC: Flags of struct udmabuf_create_ext
+ *
+ * Beside UDMABUF_FLAGS_CLOEXEC there are the following.
  *
  * UDMABUF_FLAGS_READONLY: nobody writes through the dma-buf. The files need to be
  * open for reading only, and may be sealed with F_SEAL_WRITE or
@@ -24,29 +26,31 @@
  * shrink. Pages that are later cut off or punched out of a file stay in the
  * dma-buf, which alone has them then. With UDMABUF_FLAGS_READONLY, a file that is
  * open for reading only has to be a memfd, or the caller's own (EACCES).
- */
-#define UDMABUF_FLAGS_READONLY	0x02
-#define UDMABUF_FLAGS_UNSEALED	0x04
-
-/*
+ *
  * UDMABUF_FLAGS_NONBLOCK: do not wait for what others do with the files. EAGAIN, with
  * nothing pinned, where a folio is locked, swapped out, or in movable memory, where a
  * hole is in a file on hugetlbfs, or in a mapping of the caller's that userfaultfd
  * looks after or that madvise() says more of, or where a file is being changed. The
  * same call without the flag waits for that, in a thread that may wait.
  */
+#define UDMABUF_FLAGS_READONLY	0x02
+#define UDMABUF_FLAGS_UNSEALED	0x04
 #define UDMABUF_FLAGS_NONBLOCK	0x08
 
-/* Values of @readonly_attach in struct udmabuf_info */
-#define UDMABUF_ATTACH_NEVER	0	/* no device */
-#define UDMABUF_ATTACH_IOMMU	1	/* devices that an IOMMU keeps from writing */
-#define UDMABUF_ATTACH_ALWAYS	2	/* every device */
-
-/*
- * Of @features in struct udmabuf_info. UDMABUF_FEATURE_PARTIAL_PAGE: a range may end
- * with the page that holds the last byte of the file, and so behind that byte, as a
- * mapping does.
+/**
+ * DOC: Values of readonly_attach and features in struct udmabuf_info
+ *
+ * Devices that may attach to read-only dma-bufs: with UDMABUF_ATTACH_NEVER none, with
+ * UDMABUF_ATTACH_IOMMU those that an IOMMU keeps from writing, with
+ * UDMABUF_ATTACH_ALWAYS all.
+ *
+ * UDMABUF_FEATURE_PARTIAL_PAGE: a range may end with the page that holds the last byte
+ * of the file, and so behind that byte, as a mapping does.
  */
+#define UDMABUF_ATTACH_NEVER	0
+#define UDMABUF_ATTACH_IOMMU	1
+#define UDMABUF_ATTACH_ALWAYS	2
+
 #define UDMABUF_FEATURE_PARTIAL_PAGE	0x01
 
 /**
@@ -82,8 +86,8 @@ struct udmabuf_info {
  * @reserved: 0, else EINVAL
  *
  * Errors are those of UDMABUF_CREATE_LIST. EACCES: a file is not open for what the
- * dma-buf would allow, which here the parameter allow_readonly does not change if a
- * flag is given.
+ * dma-buf would allow, which the parameter allow_readonly does not change if
+ * UDMABUF_FLAGS_READONLY or UDMABUF_FLAGS_UNSEALED is given.
  */
 struct udmabuf_create_ext {
 	__u32 flags;
