@@ -479,7 +479,7 @@ def verdict(status, log, killed, timeout):
 
 def main():
     options = parse_arguments()
-    if options.kernel in OWN_KERNELS:
+    if options.kernel in (*OWN_KERNELS, *SERIES):
         kernel = own_kernel(options.kernel)
     elif options.kernel in ARM64_KERNELS:
         kernel = arm64_kernel(options.kernel)
