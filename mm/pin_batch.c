@@ -122,12 +122,24 @@ static bool is_part_of(struct folio *folio, struct address_space *mapping, pgoff
 }
 
 /*
+ * Whether somebody else has taken it off its list, to migrate it, say. Of a small folio that
+ * is not to be known: it may only be in some CPU's batch, on its way to the list.
+ */
+static bool is_isolated(struct folio *folio)
+{
+	if (folio_test_hugetlb(folio))
+		return !folio_test_hugetlb_migratable(folio);
+	return folio_test_large(folio) && !folio_test_lru(folio);
+}
+
+/*
  * Of a few folios from page @index on, up to the first one that is not there, has
- * failed, or is locked, find the last that has to be migrated. Those between may lie
- * where they can stay: from CMA areas, memory comes page by page in turn with other. The
- * kernel's function does not wait for a lock such that it can be killed, and tries
- * forever to migrate what has failed. Returns how many have to be migrated, and the
- * last page in *@last. It is one at least, or -EAGAIN, or -EIO.
+ * failed, or is locked or isolated, find the last that has to be migrated. Those between
+ * may lie where they can stay: from CMA areas, memory comes page by page in turn with
+ * other. The kernel's function does not wait for a lock such that it can be killed, and
+ * tries forever to migrate what has failed, or what others have isolated. Returns how many
+ * have to be migrated, and the last page in *@last. It is one at least, or -EAGAIN, -EIO,
+ * or -EBUSY.
  */
 static long find_movable(struct address_space *mapping, pgoff_t index,
 			 pgoff_t *last)
@@ -135,6 +147,7 @@ static long find_movable(struct address_space *mapping, pgoff_t index,
 	unsigned int shift = cache_index_shift(mapping), i;
 	pgoff_t next = index, end = index, pages = 0;
 	struct folio *folio;
+	bool movable;
 	long nr = 0;
 	int err = 0;
 
@@ -145,14 +158,17 @@ static long find_movable(struct address_space *mapping, pgoff_t index,
 			err = -EAGAIN;
 			break;
 		}
+		movable = may_be_movable(folio);
 		if (folio_contain_hwpoisoned_page(folio))
 			err = -EIO;
 		else if (folio_test_locked(folio) ||
 			 !is_part_of(folio, mapping, next >> shift))
 			err = -EAGAIN;
+		else if (movable && is_isolated(folio))
+			err = -EBUSY;
 		else
 			next = (folio->index << shift) + folio_nr_pages(folio);
-		if (!err && may_be_movable(folio)) {
+		if (!err && movable) {
 			nr++;
 			end = next;
 			pages += folio_nr_pages(folio);

@@ -108,30 +108,39 @@ static bool has_ended(pid_t child)
 	return info.si_pid;
 }
 
-void await_wait_in(pid_t child, const char *where)
+bool waits_in(pid_t child, const char *where)
 {
-	char path[64], wchan[64];
+	char path[64], wchan[64] = "";
 
 	snprintf(path, sizeof(path), "/proc/%d/wchan", child);
+	read_line(path, wchan, sizeof(wchan));
+	return strstr(wchan, where);
+}
+
+void await_wait_in(pid_t child, const char *where)
+{
 	do {
 		igt_assert_f(!has_ended(child), "it has not waited\n");
 		sched_yield();
-		wchan[0] = '\0';
-		read_line(path, wchan, sizeof(wchan));
-	} while (!strstr(wchan, where));
+	} while (!waits_in(child, where));
 }
 
-/* Long after a process that can be killed has ended, on a busy machine, too */
-#define KILL_SECONDS	60
+/* Long after a process that waits for nobody has ended, on a busy machine, too */
+#define END_SECONDS	60
 
-bool can_be_killed(pid_t child)
+bool ends_in_time(pid_t child)
 {
-	time_t limit = time(NULL) + KILL_SECONDS;
+	time_t limit = time(NULL) + END_SECONDS;
 
-	igt_assert_eq(kill(child, SIGKILL), 0);
 	while (!has_ended(child) && time(NULL) < limit)
 		sched_yield();
 	return has_ended(child);
+}
+
+bool can_be_killed(pid_t child)
+{
+	igt_assert_eq(kill(child, SIGKILL), 0);
+	return ends_in_time(child);
 }
 
 static int access_signal(char *ptr, bool write)

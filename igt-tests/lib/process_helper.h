@@ -32,12 +32,17 @@ void send_fd(int socket, int fd);
 int receive_fd(int socket);
 
 /*
- * Until a child sleeps in a function of the kernel with @where in its name; it is a failure
- * if the child ends before
+ * Whether a child sleeps in a function of the kernel with @where in its name; or until it
+ * does so, and it is a failure if the child ends before
  */
+bool waits_in(pid_t child, const char *where);
 void await_wait_in(pid_t child, const char *where);
 
-/* Whether SIGKILL ends a child, which is still to be waited for, within a long time */
+/*
+ * Whether a child, which is still to be waited for, ends within a long time: by itself, or
+ * when it gets SIGKILL
+ */
+bool ends_in_time(pid_t child);
 bool can_be_killed(pid_t child);
 
 /* The signal that a process gets which reads a byte, or writes it back; 0: none */

@@ -93,6 +93,10 @@
  * Description: While a memory block is about to go offline, the type of its page
  *              blocks says so
  *
+ * SUBTEST: offline-holds
+ * Description: While the kernel holds a huge page, to move it, and waits for another,
+ *              it is not waited for
+ *
  * SUBTEST: offline-pinned
  * Description: A memory block in which there are pins does not go offline
  *

@@ -5,10 +5,12 @@
  */
 #include <errno.h>
 #include <limits.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -16,6 +18,7 @@
 #include "memfd_pin.h"
 #include "phys_helper.h"
 #include "pin_test_helper.h"
+#include "process_helper.h"
 #include "udmabuf_helper.h"
 
 #define SIZE		MIB(8)
@@ -168,6 +171,18 @@ static void test_offline_pinned(int dev)
 	write_and_close(memfd, mem, dmabuf, buf);
 }
 
+/* EBUSY is for a moment, or there is something that never moves. */
+static int try_offline(uint64_t block)
+{
+	int err = -EBUSY;
+
+	for (int i = 0; i < 100 && err == -EBUSY; i++) {
+		err = set_block_state(block, "offline");
+		usleep(10000);
+	}
+	return err;
+}
+
 /* Until what is in the block can be moved, the kernel tries, and keeps it isolated. */
 static void test_offline_isolated(int dev)
 {
@@ -187,13 +202,8 @@ static void test_offline_isolated(int dev)
 	child = fork();
 	igt_assert_lte(0, child);
 	if (!child) {
-		int err = -EBUSY;
+		int err = try_offline(block);
 
-		/* It is for a moment, or there is something that never moves. */
-		for (int i = 0; i < 100 && err == -EBUSY; i++) {
-			err = set_block_state(block, "offline");
-			usleep(10000);
-		}
 		_exit(err == -EBUSY || err == -EINVAL || err == -EPERM ? 77 : 1);
 	}
 	for (int i = 0; i < 3000 && !isolated; i++) {
@@ -216,6 +226,116 @@ static void test_offline_isolated(int dev)
 	close(pins);
 	close(create(dev, memfd, 0, page_size()));
 	unmap(mem, page_size());
+	close(memfd);
+}
+
+static int locker = -1;
+
+/* The children have the file, too. */
+static void unlock(void)
+{
+	ioctl(locker, PIN_TEST_UNLOCK);
+	close(locker);
+	locker = -1;
+}
+
+/*
+ * Of the huge pages of @mem, where one is that has others of its block before and behind it.
+ * Kernels move them in either direction.
+ */
+static size_t find_middle(const char *mem, size_t size)
+{
+	for (size_t middle = 0; middle < size; middle += HUGE) {
+		bool before = false, behind = false;
+
+		for (size_t other = 0; other < size; other += HUGE) {
+			if (block_of(mem + other) != block_of(mem + middle))
+				continue;
+			before |= page_frame(mem + other) < page_frame(mem + middle);
+			behind |= page_frame(mem + other) > page_frame(mem + middle);
+		}
+		if (before && behind)
+			return middle;
+	}
+	igt_require_f(false, "no three huge pages in the same block\n");
+	return 0;
+}
+
+/* Where one is in @block that is on no list, but for the one at @but; or @size */
+static size_t find_isolated(const char *mem, size_t size, uint64_t block, size_t but)
+{
+	for (size_t offset = 0; offset < size; offset += HUGE)
+		if (offset != but && block_of(mem + offset) == block &&
+		    !(frame_flags(page_frame(mem + offset)) & 1ULL << KPF_LRU))
+			return offset;
+	return size;
+}
+
+static pid_t start_offline(uint64_t block)
+{
+	pid_t child;
+
+	own_child(child)
+		_exit(-try_offline(block));
+	return child;
+}
+
+static pid_t start_create(int dev, int memfd, size_t offset, size_t size)
+{
+	pid_t child;
+
+	own_child(child)
+		_exit(-__create(dev, memfd, offset, size));
+	return child;
+}
+
+/*
+ * The kernel takes all pages of a block off their lists, and then waits for the lock of one
+ * that somebody else keeps. Who wants to pin another is not to wait for that, or not so that
+ * no signal ends it.
+ */
+static void test_offline_holds(int dev)
+{
+	const size_t size = MIB(64);
+	int memfd = sealed_memfd(THP, size), status;
+	struct pin_test_lock lock = { .fd = memfd };
+	char *mem = map_fd(memfd, size);
+	size_t locked, held = size;
+	pid_t mover, child;
+	bool ended;
+
+	igt_require_f(!access("/dev/pin_test", F_OK), "no /dev/pin_test\n");
+	fill_movable_pages(mem, size / page_size());
+	require_kind(THP, mem, size / page_size());
+	locked = find_middle(mem, size);
+	offline = block_of(mem + locked);
+	undo_at_end(unlock);
+	undo_at_end(online_again);
+	locker = open_device();
+	lock.index = locked / page_size();
+	igt_assert_eq(ioctl(locker, PIN_TEST_LOCK, &lock), 0);
+	mover = start_offline(offline);
+	while (held == size) {
+		if (waitpid(mover, &status, WNOHANG) == mover)
+			igt_require_f(false, "memory%llu cannot be taken offline: %s\n",
+				      (unsigned long long)offline,
+				      strerror(WEXITSTATUS(status)));
+		sched_yield();
+		if (waits_in(mover, "folio"))
+			held = find_isolated(mem, size, offline, locked);
+	}
+	child = start_create(dev, memfd, held, HUGE);
+	ended = ends_in_time(child);
+	unlock();
+	kill(mover, SIGKILL);
+	igt_assert_eq(waitpid(mover, NULL, 0), mover);
+	igt_assert_eq(waitpid(child, &status, 0), child);
+	igt_assert_f(ended, "it waited for who holds the page\n");
+	igt_assert(WIFEXITED(status));
+	igt_assert_eq(WEXITSTATUS(status), ENOMEM);
+	close(create(dev, memfd, 0, size));
+	igt_assert_eq(count_filled(mem, 0, size / page_size(), 1), size / page_size());
+	unmap(mem, size);
 	close(memfd);
 }
 
@@ -318,6 +438,10 @@ void memfd_pin_offline_subtests(int dev)
 	igt_describe("A memory block in which there are pins does not go offline");
 	igt_subtest("offline-pinned")
 		udmabuf_test(test_offline_pinned, dev);
+	igt_describe("While the kernel holds a huge page, to move it, and waits for another, it "
+		     "is not waited for");
+	igt_subtest("offline-holds")
+		udmabuf_test(test_offline_holds, dev);
 	igt_describe("The memory where a memfd was before it was pinned is taken out of its slot");
 	igt_subtest("eject")
 		udmabuf_test(test_eject, dev);
