@@ -154,7 +154,10 @@ again:
 		return -EINTR;
 	}
 	vma = find_mapping(mm, memfd, cursor, index);
-	if (vma && cursor->nonblock) {
+	if (!vma && fatal_signal_pending(current)) {
+		/* Not all were looked at. */
+		ret = -EINTR;
+	} else if (vma && cursor->nonblock) {
 		ret = -EAGAIN;
 	} else if (vma && !in_fallocate(memfd)) {
 		ret = touch(mm, vma, (index + cursor->delta_touch) << PAGE_SHIFT);

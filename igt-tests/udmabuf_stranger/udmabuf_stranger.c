@@ -89,6 +89,10 @@
  */
 
 /**
+ * SUBTEST: touch-killed-early
+ * Description: Who is killed while looking for the mapping puts nothing where a page
+ *              is still to come
+ *
  * SUBTEST: touch-filled-ahead
  * Description: What another program puts behind a page that is still to come is seen, and
  *              its lock waited for such that a signal ends it

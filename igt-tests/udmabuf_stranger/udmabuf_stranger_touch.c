@@ -201,6 +201,56 @@ static void test_userfaultfd_kill(int dev)
 }
 
 /*
+ * Who is killed while looking for the mapping has not found that there is none: nothing is
+ * put where a page is still to come. There are many others to be looked at.
+ */
+#define MANY		20000
+#define KILL_ROUNDS	30
+
+/* The child is about to ask, and has a mapping that userfaultfd looks after. */
+static pid_t start_create(int dev, int memfd, char *mem)
+{
+	int sockets[2];
+	pid_t child;
+
+	make_sockets(sockets);
+	own_child(child) {
+		make_stall(mem, SIZE);
+		tell(sockets[1]);
+		__create(dev, memfd, 0, SIZE);
+	}
+	close(sockets[1]);
+	await(sockets[0]);
+	close(sockets[0]);
+	return child;
+}
+
+static void test_killed_early(int dev)
+{
+	int memfd = sealed_memfd(SHMEM, SIZE), status;
+	char *others = anon(pages(MANY)), *mem = map_fd(memfd, SIZE);
+	int64_t pins = pins_held();
+	pid_t child;
+
+	require_uffd();
+	for (size_t i = 0; i < MANY; i += 2)
+		igt_assert_eq(mprotect(others + pages(i), page_size(), PROT_NONE), 0);
+	for (int round = 0; round < KILL_ROUNDS; round++) {
+		child = start_create(dev, memfd, mem);
+		for (int i = 0; i < round; i++)
+			sched_yield();
+		igt_assert_eq(kill(child, SIGKILL), 0);
+		igt_assert_eq(waitpid(child, &status, 0), child);
+		igt_assert(WIFSIGNALED(status));
+		igt_assert_eq_s64(fd_allocated(memfd), 0);
+	}
+	igt_assert_eq_s64(pins_held(), pins);
+	unmap(mem, SIZE);
+	unmap(others, pages(MANY));
+	close(memfd);
+}
+
+/*
  * While the first page of some is still to come, another program puts one behind it,
  * takes another one away, so that they are as many as before, and keeps that locked. It is
  * no hole any more, and to fill it would be to wait for the lock.
@@ -461,6 +511,10 @@ void udmabuf_stranger_touch_subtests(int dev)
 		igt_subtest_f("touch-policy-%s", current->name)
 			udmabuf_test(test_policy, dev);
 	}
+	igt_describe("Who is killed while looking for the mapping puts nothing where a page is "
+		     "still to come");
+	igt_subtest("touch-killed-early")
+		udmabuf_test(test_killed_early, dev);
 	igt_describe("What another program puts behind a page that is still to come is seen, and "
 		     "its lock waited for such that a signal ends it");
 	igt_subtest("touch-filled-ahead")
