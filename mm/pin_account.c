@@ -43,7 +43,8 @@ static struct dentry *debugfs;
 /*
  * Whose pins the caller's are. A user can make a namespace with thousands of
  * other user IDs in it, all of which are that user's doing. Where root made the
- * namespace, for a container, they are the doing of the container's root.
+ * namespace, for a container, they are the doing of the container's root, unless that is
+ * root itself.
  */
 static kuid_t charged_uid(void)
 {
@@ -57,7 +58,7 @@ static kuid_t charged_uid(void)
 	if (!uid_eq(ns->owner, GLOBAL_ROOT_UID))
 		return ns->owner;
 	root = make_kuid((struct user_namespace *)ns, 0);
-	return uid_valid(root) ? root : current_uid();
+	return uid_valid(root) && !uid_eq(root, GLOBAL_ROOT_UID) ? root : current_uid();
 }
 
 /*

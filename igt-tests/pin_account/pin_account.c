@@ -77,6 +77,10 @@
  * SUBTEST: limit-container
  * Description: In a container that root has made, it is the container's root
  *
+ * SUBTEST: limit-identity
+ * Description: In one where each user is the same as outside, it is that user, and
+ *              not root
+ *
  * SUBTEST: share-alone
  * Description: One process gets process_share times what it leaves to others, in one
  *              piece or page by page, and is told how much that is

@@ -263,7 +263,8 @@ static void enter_container(void)
 		     strerror(errno));
 }
 
-static void check_subuid(int dev, void (*enter)(void))
+/* @user: in the initial namespace, who is user 7 or answers for that one */
+static void check_subuid(int dev, void (*enter)(void), const char *uid_map, uid_t user)
 {
 	char pid[64], map[96];
 	int sockets[2];
@@ -290,25 +291,30 @@ static void check_subuid(int dev, void (*enter)(void))
 	close(sockets[1]);
 	igt_assert_eq(read(sockets[0], pid, sizeof(pid)), sizeof(pid));
 	snprintf(map, sizeof(map), "/proc/%.20s/uid_map", pid);
-	igt_assert_eq(write_line(map, "0 4711 1\n1 100000 100"), 0);
+	igt_assert_eq(write_line(map, uid_map), 0);
 	tell(sockets[0]);
 	await(sockets[0]);
-	igt_assert_eq_s64(charged(USER), MIB(1));
+	igt_assert_eq_s64(charged(user), MIB(1));
 	igt_assert(!listed(100006));
 	tell(sockets[0]);
 	igt_waitchildren();
-	igt_assert(!listed(USER));
+	igt_assert(!listed(user));
 	close(sockets[0]);
 }
 
 static void test_limit_subuid(int dev)
 {
-	check_subuid(dev, enter_userns);
+	check_subuid(dev, enter_userns, "0 4711 1\n1 100000 100", USER);
 }
 
 static void test_limit_container(int dev)
 {
-	check_subuid(dev, enter_container);
+	check_subuid(dev, enter_container, "0 4711 1\n1 100000 100", USER);
+}
+
+static void test_limit_identity(int dev)
+{
+	check_subuid(dev, enter_container, "0 0 100", 7);
 }
 
 static void set_memlock(size_t bytes)
@@ -478,6 +484,9 @@ void pin_account_limits_subtests(int dev)
 	igt_describe("In a container that root has made, it is the container's root");
 	igt_subtest("limit-container")
 		udmabuf_test(test_limit_container, dev);
+	igt_describe("In one where each user is the same as outside, it is that user, and not root");
+	igt_subtest("limit-identity")
+		udmabuf_test(test_limit_identity, dev);
 	igt_describe("In strict mode RLIMIT_MEMLOCK holds, too, together with other kinds of "
 		     "locked memory");
 	igt_subtest("strict")
