@@ -10,6 +10,8 @@
 #include <linux/sched/signal.h>
 #include <linux/slab.h>
 
+#define COPY_BATCH	4096U	/* entries, of which each costs next to nothing */
+
 /* No more than @max pages, and not across a multiple of @boundary frames. */
 struct segment_limits {
 	unsigned long max;
@@ -121,8 +123,43 @@ struct sg_table *memfd_pins_sgt(const struct memfd_pins *pins, struct device *de
 EXPORT_SYMBOL_GPL(memfd_pins_sgt);
 
 /**
+ * memfd_pins_copy_sgt() - copy a scatterlist
+ * @sgt: of memfd_pins_sgt(), which may be mapped
+ *
+ * Context: may sleep.
+ *
+ * Return: a table with the same entries, and the same addresses for the device, for
+ * memfd_pins_free_sgt(), or -ENOMEM or, for a fatal signal, -EINTR as an ERR_PTR.
+ */
+struct sg_table *memfd_pins_copy_sgt(const struct sg_table *sgt)
+{
+	unsigned int done, nr = sgt->orig_nents, some;
+	struct sg_table *copy;
+
+	copy = kmemdup(sgt, sizeof(*sgt), GFP_KERNEL_ACCOUNT);
+	if (!copy)
+		return ERR_PTR(-ENOMEM);
+	copy->sgl = kvmalloc_array(nr, sizeof(*copy->sgl), GFP_KERNEL_ACCOUNT);
+	if (!copy->sgl) {
+		kfree(copy);
+		return ERR_PTR(-ENOMEM);
+	}
+	for (done = 0; done < nr; done += some) {
+		some = min(nr - done, COPY_BATCH);
+		memcpy(copy->sgl + done, sgt->sgl + done, some * sizeof(*copy->sgl));
+		if (fatal_signal_pending(current)) {
+			memfd_pins_free_sgt(copy);
+			return ERR_PTR(-EINTR);
+		}
+		cond_resched();
+	}
+	return copy;
+}
+EXPORT_SYMBOL_GPL(memfd_pins_copy_sgt);
+
+/**
  * memfd_pins_free_sgt() - free a scatterlist
- * @sgt: of memfd_pins_sgt(), not mapped any more
+ * @sgt: of memfd_pins_sgt() or memfd_pins_copy_sgt(), not mapped any more
  *
  * Context: may sleep.
  */

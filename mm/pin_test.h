@@ -76,6 +76,8 @@ void test_pins_unwatch(struct test_pins *pins);
  *	none
  * @sgt: its mapping; NULL if there is none
  * @dir: in which direction it is mapped, or is going to be; DMA_NONE: not at all
+ * @trim: change the first segment of a mapping
+ * @trimmed: that of @sgt has been changed
  */
 struct test_attachment {
 	struct device *dev;
@@ -83,6 +85,8 @@ struct test_attachment {
 	struct dma_buf_attachment *attach;
 	struct sg_table *sgt;
 	enum dma_data_direction dir;
+	bool trim;
+	bool trimmed;
 };
 
 int test_attach(struct test_attachment *test, struct pin_test_attach *arg);

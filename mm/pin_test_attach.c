@@ -89,6 +89,16 @@ static u64 mapped_bytes(struct sg_table *sgt)
 	return bytes;
 }
 
+/* The other way with -PAGE_SIZE */
+static void trim(struct test_attachment *test, long bytes)
+{
+	struct scatterlist *sg = test->sgt->sgl;
+
+	sg_dma_address(sg) += bytes;
+	sg_dma_len(sg) -= bytes;
+	test->trimmed = bytes > 0;
+}
+
 static int map(struct test_attachment *test)
 {
 	int err;
@@ -99,6 +109,8 @@ static int map(struct test_attachment *test)
 	err = PTR_ERR_OR_ZERO(test->sgt);
 	if (err)
 		test->sgt = NULL;
+	else if (test->trim && sg_dma_len(test->sgt->sgl) > PAGE_SIZE)
+		trim(test, PAGE_SIZE);
 	return err;
 }
 
@@ -106,6 +118,8 @@ static void unmap(struct test_attachment *test)
 {
 	if (!test->sgt)
 		return;
+	if (test->trimmed)
+		trim(test, -PAGE_SIZE);
 	dma_buf_unmap_attachment_unlocked(test->attach, test->sgt, test->dir);
 	test->sgt = NULL;
 }
@@ -132,7 +146,8 @@ int test_attach(struct test_attachment *test, struct pin_test_attach *arg)
 	if (test->attach)
 		return -EBUSY;
 	if (!IS_ALIGNED(arg->max_seg_size, PAGE_SIZE) || arg->reserved ||
-	    arg->flags >= (PIN_TEST_NONCOHERENT | PIN_TEST_EDU))
+	    arg->flags & ~(PIN_TEST_NONCOHERENT | PIN_TEST_EDU | PIN_TEST_TRIM) ||
+	    (arg->flags & PIN_TEST_NONCOHERENT && arg->flags & PIN_TEST_EDU))
 		return -EINVAL;
 	dmabuf = dma_buf_get(arg->fd);
 	if (IS_ERR(dmabuf))
@@ -147,6 +162,7 @@ int test_attach(struct test_attachment *test, struct pin_test_attach *arg)
 		err = PTR_ERR(test->attach);
 		goto err_device;
 	}
+	test->trim = arg->flags & PIN_TEST_TRIM;
 	err = map(test);
 	if (err)
 		goto err_detach;

@@ -5,23 +5,40 @@
  * Devices attach to a buffer and map it. A mapping of an attachment is kept for the next
  * ones in the same direction, until it is detached.
  */
+#include <linux/device.h>
 #include <linux/dma-buf.h>
 #include <linux/dma-mapping.h>
 #include <linux/err.h>
 #include <linux/iommu.h>
 #include <linux/memfd_pin.h>
 #include <linux/slab.h>
+#include <linux/string.h>
 #include <uapi/linux/udmabuf_ext.h>
 
 #include "udmabuf.h"
+
+#ifdef CONFIG_IOMMU_API
+/* Drivers of IOMMUs whose entries let a device write to all that it may read */
+static const char * const lax_iommus[] = { "mtk-iommu", "sprd-iommu" };
 
 /* Whether a device is kept from writing to what is mapped DMA_TO_DEVICE for it. */
 static bool cannot_write(struct device *dev)
 {
 	struct iommu_domain *domain = iommu_get_domain_for_dev(dev);
+	const struct device *iommu;
 
-	return domain && iommu_is_dma_domain(domain);
+	if (!domain || !iommu_is_dma_domain(domain))
+		return false;
+	iommu = dev->iommu->iommu_dev->dev->parent;
+	return !iommu || !iommu->driver ||
+	       match_string(lax_iommus, ARRAY_SIZE(lax_iommus), iommu->driver->name) < 0;
 }
+#else
+static bool cannot_write(struct device *dev)
+{
+	return false;
+}
+#endif
 
 static bool may_attach(const struct udmabuf *ubuf, struct device *dev)
 {
@@ -69,11 +86,38 @@ static enum dma_data_direction may_do(const struct udmabuf *ubuf,
 	return ubuf->flags & UDMABUF_FLAGS_READONLY ? DMA_TO_DEVICE : asked;
 }
 
-static void free_mapping(struct device *dev, struct sg_table *sgt,
+/*
+ * Not synced as it is mapped, because a page may be listed twice, or be mapped for two
+ * devices: in one, the DMA API's checks take that for a mistake.
+ */
+static int make_mapping(const struct udmabuf *ubuf, struct device *dev,
+			enum dma_data_direction dir, struct udmabuf_mapping *map)
+{
+	int err;
+
+	map->sgt = memfd_pins_sgt(&ubuf->pins, dev, SIZE_MAX);
+	if (IS_ERR(map->sgt))
+		return PTR_ERR(map->sgt);
+	err = dma_map_sgtable(dev, map->sgt, dir, DMA_ATTR_SKIP_CPU_SYNC);
+	if (err)
+		goto err_free;
+	map->lent = dma_dev_need_sync(dev) ? memfd_pins_copy_sgt(map->sgt) : map->sgt;
+	if (!IS_ERR(map->lent))
+		return 0;
+	err = PTR_ERR(map->lent);
+	dma_unmap_sgtable(dev, map->sgt, dir, DMA_ATTR_SKIP_CPU_SYNC);
+err_free:
+	memfd_pins_free_sgt(map->sgt);
+	return err;
+}
+
+static void free_mapping(struct device *dev, const struct udmabuf_mapping *map,
 			 enum dma_data_direction dir)
 {
-	dma_unmap_sgtable(dev, sgt, dir, DMA_ATTR_SKIP_CPU_SYNC);
-	memfd_pins_free_sgt(sgt);
+	dma_unmap_sgtable(dev, map->sgt, dir, DMA_ATTR_SKIP_CPU_SYNC);
+	if (map->lent != map->sgt)
+		memfd_pins_free_sgt(map->lent);
+	memfd_pins_free_sgt(map->sgt);
 }
 
 /**
@@ -91,36 +135,28 @@ struct sg_table *udmabuf_map(struct dma_buf_attachment *attachment,
 {
 	struct udmabuf *ubuf = attachment->dmabuf->priv;
 	struct udmabuf_attachment *a = attachment->priv;
-	struct sg_table *sgt, *kept;
+	struct udmabuf_mapping map;
 	enum dma_data_direction dir;
+	struct sg_table *lent;
 	int err;
 
 	if (!valid_dma_direction(asked))
 		return ERR_PTR(-EINVAL);
 	asked = may_do(ubuf, asked);
-	kept = udmabuf_sync_map(&ubuf->sync, a, asked, NULL);
-	if (kept)
-		return kept;
+	lent = udmabuf_sync_map(&ubuf->sync, a, asked, NULL);
+	if (lent)
+		return lent;
 
-	sgt = memfd_pins_sgt(&ubuf->pins, a->dev, SIZE_MAX);
-	if (IS_ERR(sgt))
-		return sgt;
-	/*
-	 * Not synced as it is mapped, because a page may be listed twice, or be mapped
-	 * for two devices: in one, the DMA API's checks take that for a mistake.
-	 */
 	dir = asked == DMA_TO_DEVICE ? DMA_TO_DEVICE : DMA_BIDIRECTIONAL;
-	err = dma_map_sgtable(a->dev, sgt, dir, DMA_ATTR_SKIP_CPU_SYNC);
-	if (err) {
-		memfd_pins_free_sgt(sgt);
+	err = make_mapping(ubuf, a->dev, dir, &map);
+	if (err)
 		return ERR_PTR(err);
-	}
 
-	kept = udmabuf_sync_map(&ubuf->sync, a, asked, sgt);
+	lent = udmabuf_sync_map(&ubuf->sync, a, asked, &map);
 	/* Two at once: only 6.1 lets them. */
-	if (kept != sgt)
-		free_mapping(a->dev, sgt, dir);
-	return kept;
+	if (lent != map.lent)
+		free_mapping(a->dev, &map, dir);
+	return lent;
 }
 
 /**
@@ -153,9 +189,9 @@ void udmabuf_detach(struct dma_buf *dmabuf, struct dma_buf_attachment *attachmen
 	unsigned int dir;
 
 	udmabuf_sync_detach(&ubuf->sync, a);
-	for (dir = 0; dir < ARRAY_SIZE(a->sgts); dir++)
-		if (a->sgts[dir])
-			free_mapping(a->dev, a->sgts[dir], dir);
+	for (dir = 0; dir < ARRAY_SIZE(a->maps); dir++)
+		if (a->maps[dir].sgt)
+			free_mapping(a->dev, &a->maps[dir], dir);
 	kfree(a);
 }
 

@@ -72,7 +72,7 @@ static struct udmabuf_attachment *latest_view(struct udmabuf_sync *sync)
 
 static void view_to_memory(struct udmabuf_attachment *a)
 {
-	dma_sync_sgtable_for_cpu(a->dev, a->sgts[DMA_BIDIRECTIONAL], DMA_BIDIRECTIONAL);
+	dma_sync_sgtable_for_cpu(a->dev, a->maps[DMA_BIDIRECTIONAL].sgt, DMA_BIDIRECTIONAL);
 }
 
 /*
@@ -89,9 +89,9 @@ static int memory_to_views(struct udmabuf_sync *sync,
 	hlist_for_each_entry(a, &sync->attachments, link) {
 		if (!same && fatal_signal_pending(current))
 			return -EINTR;
-		for (dir = 0; dir < ARRAY_SIZE(a->sgts); dir++)
-			if (a->sgts[dir] && !(a == same && dir == DMA_BIDIRECTIONAL))
-				dma_sync_sgtable_for_device(a->dev, a->sgts[dir], dir);
+		for (dir = 0; dir < ARRAY_SIZE(a->maps); dir++)
+			if (a->maps[dir].sgt && !(a == same && dir == DMA_BIDIRECTIONAL))
+				dma_sync_sgtable_for_device(a->dev, a->maps[dir].sgt, dir);
 		a->newer = may_write(a);
 		a->synced = time;
 		cond_resched();
@@ -156,7 +156,7 @@ void udmabuf_sync_attach(struct udmabuf_sync *sync, struct udmabuf_attachment *a
  * @sync: the buffer's
  * @a: the attachment
  * @asked: the direction that the importer has asked for
- * @sgt: a new mapping for it, in the direction DMA_TO_DEVICE if that is what was asked
+ * @map: a new mapping for it, in the direction DMA_TO_DEVICE if that is what was asked
  *	for, else DMA_BIDIRECTIONAL; or NULL, to look for one
  *
  * One in both directions is as good as each. None is only for what the device writes:
@@ -167,34 +167,36 @@ void udmabuf_sync_attach(struct udmabuf_sync *sync, struct udmabuf_attachment *a
  *
  * Context: may sleep; takes the lock.
  *
- * Return: the mapping to be used, which need not be @sgt; NULL if there is none.
+ * Return: the importer's table of the mapping to be used, which need not be @map; NULL if
+ * there is none.
  */
 struct sg_table *udmabuf_sync_map(struct udmabuf_sync *sync,
 				  struct udmabuf_attachment *a,
 				  enum dma_data_direction asked,
-				  struct sg_table *sgt)
+				  const struct udmabuf_mapping *map)
 {
 	enum dma_data_direction dir = DMA_BIDIRECTIONAL;
+	struct sg_table *lent = NULL;
 
 	mutex_lock(&sync->lock);
-	if (asked == DMA_TO_DEVICE && !a->sgts[DMA_BIDIRECTIONAL])
+	if (asked == DMA_TO_DEVICE && !a->maps[DMA_BIDIRECTIONAL].sgt)
 		dir = DMA_TO_DEVICE;
-	if (!a->sgts[dir])
-		a->sgts[dir] = sgt;
-	sgt = a->sgts[dir];
-	if (!sgt)
+	if (!a->maps[dir].sgt && map)
+		a->maps[dir] = *map;
+	lent = a->maps[dir].lent;
+	if (!lent)
 		goto unlock;
 
 	/* With the lock held: whoever ends an access after this finds the mapping. */
 	if (!a->newer) {
 		a->synced = look_at_fences(sync);
-		dma_sync_sgtable_for_device(a->dev, sgt, dir);
+		dma_sync_sgtable_for_device(a->dev, a->maps[dir].sgt, dir);
 	}
 	a->mapped[asked]++;
 	a->newer |= may_write(a);
 unlock:
 	mutex_unlock(&sync->lock);
-	return sgt;
+	return lent;
 }
 
 /**

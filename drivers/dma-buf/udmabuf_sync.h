@@ -35,10 +35,21 @@ struct udmabuf_sync {
 };
 
 /**
+ * struct udmabuf_mapping - the buffer as it is mapped for a device
+ * @sgt: what is synced, and at last unmapped; NULL: it is not mapped
+ * @lent: what the importer has, which may change it (RDMA lets it begin within the first
+ *	segment, rockchip maps it once more); the same as @sgt where there is nothing to sync
+ */
+struct udmabuf_mapping {
+	struct sg_table *sgt;
+	struct sg_table *lent;
+};
+
+/**
  * struct udmabuf_attachment - a device that uses the buffer
  * @link: in struct udmabuf_sync's attachments
  * @dev: the device
- * @sgts: its mappings, DMA_BIDIRECTIONAL and DMA_TO_DEVICE, NULL until there is one
+ * @maps: its mappings, DMA_BIDIRECTIONAL and DMA_TO_DEVICE
  * @mapped: how often its importer has it mapped, by direction asked for
  * @newer: what the device sees may be newer than memory
  * @synced: when they were the same
@@ -46,7 +57,7 @@ struct udmabuf_sync {
 struct udmabuf_attachment {
 	struct hlist_node link;
 	struct device *dev;
-	struct sg_table *sgts[DMA_FROM_DEVICE];
+	struct udmabuf_mapping maps[DMA_FROM_DEVICE];
 	unsigned int mapped[DMA_NONE];
 	bool newer;
 	ktime_t synced;
@@ -59,7 +70,7 @@ void udmabuf_sync_detach(struct udmabuf_sync *sync, struct udmabuf_attachment *a
 struct sg_table *udmabuf_sync_map(struct udmabuf_sync *sync,
 				  struct udmabuf_attachment *a,
 				  enum dma_data_direction asked,
-				  struct sg_table *sgt);
+				  const struct udmabuf_mapping *map);
 void udmabuf_sync_unmap(struct udmabuf_sync *sync, struct udmabuf_attachment *a,
 			enum dma_data_direction asked);
 int udmabuf_sync_begin(struct udmabuf_sync *sync, enum dma_data_direction dir);

@@ -86,6 +86,10 @@
  * Description: Of several devices, the view of that counts which was to write, and all
  *              get to see it
  *
+ * SUBTEST: device-trimmed
+ * Description: A driver that changes the table of its mapping, as that of RDMA does, is
+ *              in nobody's way
+ *
  * SUBTEST: devices-refused
  * Description: The test device refuses what is not in the dma-buf, or not mapped
  *

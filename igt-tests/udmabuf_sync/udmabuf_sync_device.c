@@ -7,6 +7,7 @@
 
 #include "dma_helper.h"
 #include "igt.h"
+#include "phys_helper.h"
 #include "udmabuf_sync.h"
 
 static void test_unmap(int dev)
@@ -178,6 +179,36 @@ static void test_refused(int dev)
 	close_buffer(&buffer);
 }
 
+/* The exporter does not take the importer's table for its own. */
+static void test_trimmed(int dev)
+{
+	const size_t nr = HUGE / page_size() - 1;
+	struct pin_test_attach attach = { .flags = PIN_TEST_TRIM };
+	int memfd, dmabuf, device;
+	char *mem;
+
+	require_pinnable(HUGE_2M);
+	memfd = sealed_memfd(HUGE_2M, HUGE);
+	mem = map_fd(memfd, HUGE);
+	fill(mem, 0, nr + 1, 1);
+	dmabuf = create(dev, memfd, 0, HUGE);
+	attach.fd = dmabuf;
+	device = new_device_as(&attach, PIN_TEST_BIDIRECTIONAL);
+	igt_assert_eq_u64(attach.bytes, pages(nr));
+	device_fill(device, 0, nr, 2, false);
+	look(dmabuf);
+	igt_assert_eq(count_filled(mem, 0, 1, 1), 1);
+	igt_assert_eq(count_filled(mem + page_size(), 0, nr, 2), nr);
+	sync_cpu(dmabuf, DMA_BUF_SYNC_START | DMA_BUF_SYNC_RW);
+	fill(mem + page_size(), 0, nr, 3);
+	sync_cpu(dmabuf, DMA_BUF_SYNC_END | DMA_BUF_SYNC_RW);
+	igt_assert_eq(device_count(device, 0, nr, 3), nr);
+	close(device);
+	close(dmabuf);
+	unmap(mem, HUGE);
+	close(memfd);
+}
+
 void udmabuf_sync_device_subtests(int dev)
 {
 	igt_describe("What a device was to write is in memory when its driver unmaps it");
@@ -198,6 +229,10 @@ void udmabuf_sync_device_subtests(int dev)
 		     "to see it");
 	igt_subtest("devices-one-writes")
 		udmabuf_test(test_one_writes, dev);
+	igt_describe("A driver that changes the table of its mapping, as that of RDMA does, is in "
+		     "nobody's way");
+	igt_subtest("device-trimmed")
+		udmabuf_test(test_trimmed, dev);
 	igt_describe("The test device refuses what is not in the dma-buf, or not mapped");
 	igt_subtest("devices-refused")
 		udmabuf_test(test_refused, dev);

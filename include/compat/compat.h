@@ -70,11 +70,21 @@ static inline unsigned int cache_index_shift(struct address_space *mapping)
 			      locked)
 #endif
 
+#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 10, 0)
+/* It was only known of each address. */
+static inline bool dma_dev_need_sync(const struct device *dev)
+{
+	return true;
+}
+#endif
+
 #if LINUX_VERSION_CODE < KERNEL_VERSION(6, 11, 0)
 /* The file operations that it compared with are not exported. */
 static inline bool compat_is_file_hugepages(const struct file *file)
 {
-	return file_inode(file)->i_sb->s_magic == HUGETLBFS_MAGIC;
+	const struct inode *inode = file_inode(file);
+
+	return inode->i_sb->s_magic == HUGETLBFS_MAGIC && S_ISREG(inode->i_mode);
 }
 
 #define is_file_hugepages	compat_is_file_hugepages
@@ -182,14 +192,13 @@ static inline int compat_keep_writable(struct page **pages, int nr)
 /*
  * For a long-term pin, GUP did not wait for user space to provide a page, and did
  * not move a huge page of hugetlbfs, but failed with a warning. So have the pages
- * brought in before, and fail without a warning. What lies within a PMD is
- * hugetlbfs memory as a whole or not at all.
+ * brought in before, and fail without a warning.
  */
 static inline int compat_pin_within_pmd(unsigned long start, int nr,
 					unsigned int flags, struct page **pages)
 {
 	unsigned int saved;
-	bool stuck;
+	bool stuck = false;
 	int i;
 
 	saved = memalloc_pin_save();
@@ -202,9 +211,10 @@ static inline int compat_pin_within_pmd(unsigned long start, int nr,
 	memalloc_pin_restore(saved);
 	if (nr <= 0)
 		return nr;
-	stuck = PageHuge(pages[0]) && is_zone_movable_page(pages[0]);
-	for (i = 0; i < nr; i++)
+	for (i = 0; i < nr; i++) {
+		stuck |= PageHuge(pages[i]) && is_zone_movable_page(pages[i]);
 		put_page(pages[i]);
+	}
 	if (stuck)
 		return -ENOMEM;
 	nr = pin_user_pages_fast(start, nr, flags, pages);

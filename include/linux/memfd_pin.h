@@ -101,6 +101,7 @@ unsigned int memfd_pins_add_pages(struct memfd_pins *pins, struct page **pages,
 void memfd_pins_forget(struct memfd_pins *pins);
 struct sg_table *memfd_pins_sgt(const struct memfd_pins *pins, struct device *dev,
 				size_t max_segment);
+struct sg_table *memfd_pins_copy_sgt(const struct sg_table *sgt);
 void memfd_pins_free_sgt(struct sg_table *sgt);
 
 /**

@@ -149,6 +149,7 @@ struct pin_test_bench {
 /* Of struct pin_test_attach */
 #define PIN_TEST_NONCOHERENT	(1 << 0)	/* it does not see the CPU's caches */
 #define PIN_TEST_EDU		(1 << 1)	/* it is QEMU's edu, behind an IOMMU */
+#define PIN_TEST_TRIM		(1 << 2)	/* it begins with the second page */
 
 /**
  * struct pin_test_attach - PIN_TEST_ATTACH: attach a device to a dma-buf, and map it
@@ -159,13 +160,16 @@ struct pin_test_bench {
  * @entries: returns the entries of the scatterlist, and
  * @segments: what is left of them in the view of the device
  * @bytes: returns the sum of their lengths in that view
- * @flags: 0, PIN_TEST_NONCOHERENT or PIN_TEST_EDU
+ * @flags: 0, PIN_TEST_NONCOHERENT or PIN_TEST_EDU; and PIN_TEST_TRIM
  * @reserved: 0
  *
  * The device is a new one, with 64 bits of address, and is going to read and write,
  * unless PIN_TEST_MAP has said otherwise. What it reads and writes is copied by the CPU:
  * one that is not coherent is so for the kernel only. With PIN_TEST_EDU it is QEMU's edu,
  * with 28 bits of address, which reads and writes by itself, 4096 bytes in 200 ms.
+ * With PIN_TEST_TRIM its driver does what that of RDMA does for a range: as long as it is
+ * mapped, the table of the exporter says that the device's first segment begins a page later,
+ * unless it has no other.
  * PIN_TEST_DETACH unmaps, detaches and removes it; where the argument points to, it
  * writes the nanoseconds that the first two took, as a __u64.
  *
