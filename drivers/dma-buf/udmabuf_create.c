@@ -55,9 +55,11 @@ u64 udmabuf_features(void)
  */
 unsigned long udmabuf_size_limit(void)
 {
-	unsigned long mb = READ_ONCE(size_limit_mb);
+	/* On 32 bits the size in bytes is what ends first. */
+	const u64 most = min_t(u64, U32_MAX, SIZE_MAX >> PAGE_SHIFT);
+	u64 mb = READ_ONCE(size_limit_mb);
 
-	return mb ? min(mb << (20 - PAGE_SHIFT), (unsigned long)U32_MAX) : U32_MAX;
+	return mb ? min(mb << (20 - PAGE_SHIFT), most) : most;
 }
 
 static int check_seals(struct file *memfd, unsigned int flags)
