@@ -416,6 +416,9 @@ static ssize_t copy_data(struct kiocb *iocb, struct iov_iter *iter, bool write)
 			done = done ?: -EFAULT;
 			break;
 		}
+		if (fatal_signal_pending(current))
+			break;
+		cond_resched();
 	}
 	mutex_unlock(&test->lock);
 	return done;

@@ -31,6 +31,8 @@
 #define EDU_START	BIT(0)
 #define EDU_TO_MEMORY	BIT(1)
 
+#define EDU_POLLS	250	/* of 20 ms */
+
 /**
  * struct test_edu - the device, in use
  * @pdev: the device
@@ -140,15 +142,24 @@ struct device *test_edu_device(struct test_edu *edu)
 	return &edu->pdev->dev;
 }
 
-/* It takes 100 ms. Whether it was let to do so, it does not tell. */
-static void transfer(struct test_edu *edu, u32 source, u32 target, u32 bytes, u32 command)
+/*
+ * It takes 100 ms. Whether it was let to do so, it does not tell. One that is gone never comes
+ * to an end (-EIO).
+ */
+static int transfer(struct test_edu *edu, u32 source, u32 target, u32 bytes, u32 command)
 {
+	int i;
+
 	writel(source, edu->regs + EDU_SOURCE);
 	writel(target, edu->regs + EDU_TARGET);
 	writel(bytes, edu->regs + EDU_BYTES);
 	writel(command | EDU_START, edu->regs + EDU_COMMAND);
-	while (readl(edu->regs + EDU_COMMAND) & EDU_START)
+	for (i = 0; i < EDU_POLLS; i++) {
+		if (!(readl(edu->regs + EDU_COMMAND) & EDU_START))
+			return 0;
 		msleep(20);
+	}
+	return -EIO;
 }
 
 /**
@@ -164,20 +175,23 @@ static void transfer(struct test_edu *edu, u32 source, u32 target, u32 bytes, u3
  *
  * Context: may sleep.
  *
- * Return: 0, -EFAULT, or -EINTR for a fatal signal.
+ * Return: 0, -EFAULT, -EIO if it does not come to an end, or -EINTR for a fatal signal.
  */
 int test_edu_copy(struct test_edu *edu, dma_addr_t addr, size_t size, u64 user, bool write)
 {
 	dma_addr_t source = write ? edu->addr : addr, target = write ? addr : edu->addr;
 	size_t len;
+	int err;
 
 	for (; size; size -= len, user += len) {
 		len = min_t(size_t, size, EDU_BUFFER_SIZE);
 		if (write && copy_from_user(edu->data, u64_to_user_ptr(user), len))
 			return -EFAULT;
 		dma_wmb();
-		transfer(edu, source, EDU_BUFFER, len, 0);
-		transfer(edu, EDU_BUFFER, target, len, EDU_TO_MEMORY);
+		err = transfer(edu, source, EDU_BUFFER, len, 0) ?:
+		      transfer(edu, EDU_BUFFER, target, len, EDU_TO_MEMORY);
+		if (err)
+			return err;
 		dma_rmb();
 		if (!write && copy_to_user(u64_to_user_ptr(user), edu->data, len))
 			return -EFAULT;

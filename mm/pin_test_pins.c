@@ -245,7 +245,7 @@ void test_pins_unpin(struct test_pins *pins, bool dirty)
 
 /**
  * test_pins_exit() - give back what test_pins_init() got
- * @pins: without pins; zeroed afterwards
+ * @pins: without pins; as new afterwards
  *
  * Context: may sleep.
  */
@@ -259,6 +259,7 @@ void test_pins_exit(struct test_pins *pins)
 	if (pins->mm)
 		mmput(pins->mm);
 	memset(pins, 0, sizeof(*pins));
+	spin_lock_init(&pins->lock);
 }
 
 static struct page *entry_page(const struct test_pins *pins, unsigned long i)
