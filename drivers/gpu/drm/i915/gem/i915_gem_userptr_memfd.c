@@ -7,12 +7,18 @@
 #include <linux/hugetlb.h>
 #include <linux/memfd_pin.h>
 #include <linux/mm.h>
+#include <linux/mmu_context.h>
 #include <linux/pin_mount.h>
 #include <linux/sched/signal.h>
 #include <linux/shmem_fs.h>
 #include <linux/userfaultfd_k.h>
 
 #include "i915_gem_userptr.h"
+
+/* Kernels without it have no guards in files, either. */
+#ifndef VM_MAYBE_GUARD
+#define VM_MAYBE_GUARD	0
+#endif
 
 /* Whether the folios of the file are the memory that the user has there. */
 static bool is_plain_mapping(struct vm_area_struct *vma, unsigned long end,
@@ -24,7 +30,11 @@ static bool is_plain_mapping(struct vm_area_struct *vma, unsigned long end,
 		return false;
 	if ((vma->vm_flags & (VM_SHARED | access)) != (VM_SHARED | access))
 		return false;
-	if (vma->vm_flags & (VM_PFNMAP | VM_MIXEDMAP | VM_IO))
+	/* Of guards (MADV_GUARD_INSTALL) only the page table says where they are. */
+	if (vma->vm_flags & (VM_PFNMAP | VM_MIXEDMAP | VM_IO | VM_MAYBE_GUARD))
+		return false;
+	/* A protection key may be in the way. */
+	if (!arch_vma_access_permitted(vma, write, false, false))
 		return false;
 	/* A hole is not filled before user space has been asked. */
 	if (userfaultfd_armed(vma))
@@ -41,7 +51,7 @@ static bool is_plain_mapping(struct vm_area_struct *vma, unsigned long end,
  * @index: where to put the page index of @start in the file
  *
  * The range has to lie in one shared mapping of a file on shmem or hugetlbfs that
- * allows the access, without userfaultfd.
+ * allows the access, without userfaultfd or guards.
  *
  * Context: may sleep; takes mmap_lock.
  *
