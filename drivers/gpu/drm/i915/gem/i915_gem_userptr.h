@@ -6,9 +6,9 @@
 #ifndef __I915_GEM_USERPTR_H__
 #define __I915_GEM_USERPTR_H__
 
-#include <linux/llist.h>
 #include <linux/memfd_pin.h>
 #include <linux/types.h>
+#include <linux/workqueue.h>
 
 struct dma_buf;
 struct drm_device;
@@ -17,15 +17,14 @@ struct drm_i915_gem_object;
 struct file;
 struct mm_struct;
 struct pin_mount;
-struct workqueue_struct;
 
 /**
  * struct userptr_pins - the pinned pages behind an object
  * @pages: all of them
  * @by_folio: each folio in a span has one pin, instead of one for each page
  * @mounts: mounts that have to outlive the pages
- * @wq: where a release is finished that would have to wait
- * @link: of those that are
+ * @wq: where @work is queued
+ * @work: finishes a release that would have to wait
  * @span: of pages that are pinned one by one, the span that a release goes on with,
  * @page: and the page in it
  *
@@ -36,7 +35,7 @@ struct userptr_pins {
 	bool by_folio;
 	struct pin_mount *mounts;
 	struct workqueue_struct *wq;
-	struct llist_node link;
+	struct work_struct work;
 	unsigned long span;
 	u32 page;
 };

@@ -3,16 +3,16 @@
  * Pinned user memory: pages that are pinned one by one, and how all are released.
  */
 #include <linux/delay.h>
-#include <linux/llist.h>
 #include <linux/mm.h>
 #include <linux/pin_fast_only.h>
 #include <linux/pin_mount.h>
 #include <linux/sched/signal.h>
 #include <linux/slab.h>
 #include <linux/swap.h>
-#include <linux/workqueue.h>
 
 #include "i915_gem_userptr.h"
+
+static void finish_release(struct work_struct *work);
 
 /* Pages that are pinned between two looks at the signals. */
 #define USERPTR_BATCH	128
@@ -39,6 +39,8 @@ struct userptr_pins *userptr_pins_alloc(struct workqueue_struct *wq,
 		return NULL;
 	pins->by_folio = by_folio;
 	pins->wq = wq;
+	/* The release cannot allocate: it may be memory reclaim that asks for it. */
+	INIT_WORK(&pins->work, finish_release);
 	return pins;
 }
 
@@ -101,44 +103,22 @@ static bool unpin(struct userptr_pins *pins, bool dirty)
 	return true;
 }
 
-/* What userptr_pins_free() has left over, all of which is dirty */
-static LLIST_HEAD(left_over);
-
-/* Unpin what can be by now. Returns what cannot, before @rest. */
-static struct llist_node *retry(struct llist_node *list, struct llist_node *rest)
-{
-	struct userptr_pins *pins, *next;
-
-	llist_for_each_entry_safe(pins, next, list, link) {
-		if (unpin(pins, true)) {
-			kfree(pins);
-			continue;
-		}
-		pins->link.next = rest;
-		rest = &pins->link;
-	}
-	return rest;
-}
-
 /*
- * A filesystem in user space can keep a folio locked for as long as it likes. The queue has
- * other work to do, and does no more of it at a time than it has slots: so of those that
- * wait for such folios there is one, however many objects they are of.
+ * All that userptr_pins_free() has left over is dirty. A filesystem in user space can
+ * keep a folio locked for as long as it likes: the queue is not to wait for it, which has
+ * other work to do.
  */
-static void finish_releases(struct work_struct *work)
+static void finish_release(struct work_struct *work)
 {
-	struct llist_node *rest = NULL;
+	struct userptr_pins *pins = container_of(work, struct userptr_pins, work);
 
-	for (;;) {
-		rest = retry(rest, NULL);
-		rest = retry(llist_del_all(&left_over), rest);
-		if (!rest)
-			return;
-		msleep(USERPTR_RETRY_MS);
+	if (unpin(pins, true)) {
+		kfree(pins);
+		return;
 	}
+	msleep(USERPTR_RETRY_MS);
+	queue_work(pins->wq, &pins->work);
 }
-
-static DECLARE_WORK(finish_work, finish_releases);
 
 /**
  * userptr_pins_free() - unpin all pages and free the list, soon
@@ -153,12 +133,10 @@ static DECLARE_WORK(finish_work, finish_releases);
  */
 void userptr_pins_free(struct userptr_pins *pins, bool dirty)
 {
-	if (unpin(pins, dirty)) {
+	if (unpin(pins, dirty))
 		kfree(pins);
-		return;
-	}
-	llist_add(&pins->link, &left_over);
-	queue_work(pins->wq, &finish_work);
+	else
+		queue_work(pins->wq, &pins->work);
 }
 
 /**
