@@ -12,6 +12,7 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "igt.h"
@@ -229,12 +230,12 @@ static void test_offline_isolated(int dev)
 	close(memfd);
 }
 
+#define WAIT_SECONDS	120	/* far longer than it takes */
+
 static int locker = -1;
 
-/* The children have the file, too. */
 static void unlock(void)
 {
-	ioctl(locker, PIN_TEST_UNLOCK);
 	close(locker);
 	locker = -1;
 }
@@ -271,12 +272,15 @@ static size_t find_isolated(const char *mem, size_t size, uint64_t block, size_t
 	return size;
 }
 
+/* The lock is to go with the parent, however that ends. */
 static pid_t start_offline(uint64_t block)
 {
 	pid_t child;
 
-	own_child(child)
+	own_child(child) {
+		close(locker);
 		_exit(-try_offline(block));
+	}
 	return child;
 }
 
@@ -284,8 +288,10 @@ static pid_t start_create(int dev, int memfd, size_t offset, size_t size)
 {
 	pid_t child;
 
-	own_child(child)
+	own_child(child) {
+		close(locker);
 		_exit(-__create(dev, memfd, offset, size));
+	}
 	return child;
 }
 
@@ -297,25 +303,34 @@ static pid_t start_create(int dev, int memfd, size_t offset, size_t size)
 static void test_offline_holds(int dev)
 {
 	const size_t size = MIB(64);
-	int memfd = sealed_memfd(THP, size), status;
-	struct pin_test_lock lock = { .fd = memfd };
-	char *mem = map_fd(memfd, size);
+	struct pin_test_lock lock = {};
 	size_t locked, held = size;
 	pid_t mover, child;
+	int memfd, status;
+	time_t limit;
 	bool ended;
+	char *mem;
 
 	igt_require_f(!access("/dev/pin_test", F_OK), "no /dev/pin_test\n");
+	igt_require_f(kernel_since(6, 3), "the kernel moves all others before it waits\n");
+	require_movable();
+	memfd = sealed_memfd(THP, size);
+	mem = map_fd(memfd, size);
 	fill_movable_pages(mem, size / page_size());
 	require_kind(THP, mem, size / page_size());
 	locked = find_middle(mem, size);
 	offline = block_of(mem + locked);
-	undo_at_end(unlock);
+	/* In the other order: what is locked keeps others from ending. */
 	undo_at_end(online_again);
+	undo_at_end(unlock);
 	locker = open_device();
+	lock.fd = memfd;
 	lock.index = locked / page_size();
 	igt_assert_eq(ioctl(locker, PIN_TEST_LOCK, &lock), 0);
 	mover = start_offline(offline);
+	limit = time(NULL) + WAIT_SECONDS;
 	while (held == size) {
+		igt_assert_f(time(NULL) < limit, "nothing is held\n");
 		if (waitpid(mover, &status, WNOHANG) == mover)
 			igt_require_f(false, "memory%llu cannot be taken offline: %s\n",
 				      (unsigned long long)offline,
