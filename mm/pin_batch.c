@@ -24,6 +24,13 @@
 #define PIN_MIGRATIONS	10
 
 /*
+ * Pauses for others to be done with what they have isolated: 10 seconds. Who moves some GiB
+ * from one node to another has all of that isolated from the beginning to the end.
+ */
+#define PIN_ISOLATED	500
+#define PIN_PAUSE_MS	20
+
+/*
  * Pages that are enough to migrate at once, when they are of large folios. All of them are
  * isolated from the LRU lists first; once half of what is on these lists is, compaction,
  * which may be needed to migrate a large folio, waits until it is less. It would wait for
@@ -139,7 +146,7 @@ static bool is_isolated(struct folio *folio)
  * other. The kernel's function does not wait for a lock such that it can be killed, and
  * tries forever to migrate what has failed, or what others have isolated. Returns how many
  * have to be migrated, and the last page in *@last. It is one at least, or -EAGAIN, -EIO,
- * or -EBUSY.
+ * or -EINPROGRESS.
  */
 static long find_movable(struct address_space *mapping, pgoff_t index,
 			 pgoff_t *last)
@@ -165,7 +172,7 @@ static long find_movable(struct address_space *mapping, pgoff_t index,
 			 !is_part_of(folio, mapping, next >> shift))
 			err = -EAGAIN;
 		else if (movable && is_isolated(folio))
-			err = -EBUSY;
+			err = -EINPROGRESS;
 		else
 			next = (folio->index << shift) + folio_nr_pages(folio);
 		if (!err && movable) {
@@ -249,7 +256,7 @@ static int pin_movable(struct file *memfd, struct pin_cursor *cursor,
 /*
  * Make a few folios ready and pin them. Returns 0, or a negative error; -EAGAIN
  * means that the file changed meanwhile, -EBUSY that a folio was in use and could
- * not be migrated.
+ * not be migrated, -EINPROGRESS that somebody else has isolated it.
  */
 static int pin_slow(struct file *memfd, struct pin_cursor *cursor)
 {
@@ -278,7 +285,7 @@ static int pin_slow(struct file *memfd, struct pin_cursor *cursor)
  */
 int pin_batch(struct file *memfd, struct pin_cursor *cursor)
 {
-	unsigned int changed = 0, busy = 0;
+	unsigned int changed = 0, busy = 0, isolated = 0;
 	int err;
 
 	for (;;) {
@@ -292,6 +299,10 @@ int pin_batch(struct file *memfd, struct pin_cursor *cursor)
 			break;
 		if (err == -EAGAIN && changed++ < PIN_RETRIES)
 			continue;
+		if (err == -EINPROGRESS && isolated++ < PIN_ISOLATED) {
+			schedule_timeout_killable(msecs_to_jiffies(PIN_PAUSE_MS));
+			continue;
+		}
 		if (err != -EBUSY || busy++ == PIN_MIGRATIONS)
 			break;
 		/*
@@ -300,5 +311,5 @@ int pin_batch(struct file *memfd, struct pin_cursor *cursor)
 		 */
 		schedule_timeout_killable(busy);
 	}
-	return err == -EBUSY ? -ENOMEM : err;
+	return err == -EBUSY || err == -EINPROGRESS ? -ENOMEM : err;
 }
