@@ -43,22 +43,27 @@ static struct dentry *debugfs;
 /*
  * Whose pins the caller's are. A user can make a namespace with thousands of
  * other user IDs in it, all of which are that user's doing. Where root made the
- * namespace, for a container, they are the doing of the container's root, unless that is
- * root itself.
+ * namespace, for a container, they are the doing of the container's root. Where that is
+ * root itself, as where all users are what they are outside, the namespace makes no
+ * difference.
  */
 static kuid_t charged_uid(void)
 {
-	const struct user_namespace *ns = current_user_ns();
-	kuid_t root;
+	const struct user_namespace *ns;
+	kuid_t uid = current_uid(), root;
 
-	if (ns == &init_user_ns)
-		return current_uid();
-	while (ns->parent != &init_user_ns)
-		ns = ns->parent;
-	if (!uid_eq(ns->owner, GLOBAL_ROOT_UID))
-		return ns->owner;
-	root = make_kuid((struct user_namespace *)ns, 0);
-	return uid_valid(root) && !uid_eq(root, GLOBAL_ROOT_UID) ? root : current_uid();
+	for (ns = current_user_ns(); ns != &init_user_ns; ns = ns->parent) {
+		if (!uid_eq(ns->owner, GLOBAL_ROOT_UID)) {
+			uid = ns->owner;
+			continue;
+		}
+		root = make_kuid((struct user_namespace *)ns, 0);
+		if (!uid_valid(root))
+			uid = current_uid();
+		else if (!uid_eq(root, GLOBAL_ROOT_UID))
+			uid = root;
+	}
+	return uid;
 }
 
 /*

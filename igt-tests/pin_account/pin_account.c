@@ -81,6 +81,9 @@
  * Description: In one where each user is the same as outside, it is that user, and
  *              not root
  *
+ * SUBTEST: limit-nested
+ * Description: Who makes a namespace within such a one is charged for all of it
+ *
  * SUBTEST: share-alone
  * Description: One process gets process_share times what it leaves to others, in one
  *              piece or page by page, and is told how much that is

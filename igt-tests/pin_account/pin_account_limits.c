@@ -12,6 +12,7 @@
 #include <sys/resource.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "igt.h"
@@ -263,11 +264,51 @@ static void enter_container(void)
 		     strerror(errno));
 }
 
-/* @user: in the initial namespace, who is user 7 or answers for that one */
-static void check_subuid(int dev, void (*enter)(void), const char *uid_map, uid_t user)
+/* The IDs of users and groups that there are in the namespace of a process */
+static void map_ids(pid_t pid, const char *ids)
 {
-	char pid[64], map[96];
+	char map[64];
+
+	snprintf(map, sizeof(map), "/proc/%d/uid_map", pid);
+	igt_assert_eq(write_line(map, ids), 0);
+	snprintf(map, sizeof(map), "/proc/%d/gid_map", pid);
+	igt_assert_eq(write_line(map, ids), 0);
+}
+
+#define SUBUIDS		"0 4711 1\n1 100000 100"
+
+/* In a namespace in which there is root: one of a user's own. Only from there it gets IDs. */
+static void enter_nested(void)
+{
+	int sockets[2], status;
+	pid_t user = getpid(), helper;
+
+	make_sockets(sockets);
+	helper = fork();
+	igt_assert_lte(0, helper);
+	if (!helper) {
+		close(sockets[0]);
+		await(sockets[1]);
+		map_ids(user, SUBUIDS);
+		_exit(0);
+	}
+	close(sockets[1]);
+	enter_userns();
+	tell(sockets[0]);
+	igt_assert_eq(waitpid(helper, &status, 0), helper);
+	igt_assert_eq(status, 0);
+	close(sockets[0]);
+}
+
+/*
+ * @ids: in the namespace of @enter; @nested: to enter another in that, or NULL; @user: in
+ * the initial namespace, who is user 7 in the last, or answers for that one
+ */
+static void check_subuid(int dev, void (*enter)(void), const char *ids,
+			 void (*nested)(void), uid_t user)
+{
 	int sockets[2];
+	pid_t pid;
 
 	limit_users(1);
 	make_sockets(sockets);
@@ -276,9 +317,11 @@ static void check_subuid(int dev, void (*enter)(void), const char *uid_map, uid_
 
 		close(sockets[0]);
 		enter();
-		snprintf(pid, sizeof(pid), "%d", getpid());
-		igt_assert_eq(write(sockets[1], pid, sizeof(pid)), sizeof(pid));
+		pid = getpid();
+		igt_assert_eq(write(sockets[1], &pid, sizeof(pid)), sizeof(pid));
 		await(sockets[1]);
+		if (nested)
+			nested();
 		/* One of the IDs that a helper such as newuidmap gives. */
 		igt_assert_eq(setresuid(7, 7, 7), 0);
 		fd = create_pages(dev, MIB(1) / page_size());
@@ -289,9 +332,8 @@ static void check_subuid(int dev, void (*enter)(void), const char *uid_map, uid_
 		close(fd);
 	}
 	close(sockets[1]);
-	igt_assert_eq(read(sockets[0], pid, sizeof(pid)), sizeof(pid));
-	snprintf(map, sizeof(map), "/proc/%.20s/uid_map", pid);
-	igt_assert_eq(write_line(map, uid_map), 0);
+	igt_assert_eq(read(sockets[0], &pid, sizeof(pid)), sizeof(pid));
+	map_ids(pid, ids);
 	tell(sockets[0]);
 	await(sockets[0]);
 	igt_assert_eq_s64(charged(user), MIB(1));
@@ -304,17 +346,22 @@ static void check_subuid(int dev, void (*enter)(void), const char *uid_map, uid_
 
 static void test_limit_subuid(int dev)
 {
-	check_subuid(dev, enter_userns, "0 4711 1\n1 100000 100", USER);
+	check_subuid(dev, enter_userns, SUBUIDS, NULL, USER);
 }
 
 static void test_limit_container(int dev)
 {
-	check_subuid(dev, enter_container, "0 4711 1\n1 100000 100", USER);
+	check_subuid(dev, enter_container, SUBUIDS, NULL, USER);
 }
 
 static void test_limit_identity(int dev)
 {
-	check_subuid(dev, enter_container, "0 0 100", 7);
+	check_subuid(dev, enter_container, "0 0 100", NULL, 7);
+}
+
+static void test_limit_nested(int dev)
+{
+	check_subuid(dev, enter_container, "0 0 200000", enter_nested, USER);
 }
 
 static void set_memlock(size_t bytes)
@@ -487,6 +534,9 @@ void pin_account_limits_subtests(int dev)
 	igt_describe("In one where each user is the same as outside, it is that user, and not root");
 	igt_subtest("limit-identity")
 		udmabuf_test(test_limit_identity, dev);
+	igt_describe("Who makes a namespace within such a one is charged for all of it");
+	igt_subtest("limit-nested")
+		udmabuf_test(test_limit_nested, dev);
 	igt_describe("In strict mode RLIMIT_MEMLOCK holds, too, together with other kinds of "
 		     "locked memory");
 	igt_subtest("strict")
