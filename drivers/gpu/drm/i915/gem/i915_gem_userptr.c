@@ -105,24 +105,24 @@ static int userptr_drop_pages(struct drm_i915_gem_object *obj)
 	return err ?: __i915_gem_object_put_pages(obj);
 }
 
-static struct file *find_file(struct drm_i915_gem_object *obj, pgoff_t *index)
+static struct file *find_file(struct drm_i915_gem_object *obj, bool keys, pgoff_t *index)
 {
 	return userptr_find_file(obj->userptr.notifier.mm, obj->userptr.ptr,
 				 obj->base.size,
-				 !i915_gem_object_is_readonly(obj), index);
+				 !i915_gem_object_is_readonly(obj), keys, index);
 }
 
 /*
  * Whether the range is still a mapping whose folios may be pinned. mprotect() does
  * not call the notifier where there are no page tables yet, and pins on folios
- * need none.
+ * need none. Protection keys are asked for once, as GUP does: it may be another thread now.
  */
 static int is_still_shared(struct drm_i915_gem_object *obj)
 {
 	struct file *file;
 	pgoff_t index;
 
-	file = find_file(obj, &index);
+	file = find_file(obj, false, &index);
 	if (IS_ERR_OR_NULL(file))
 		return PTR_ERR(file);
 	fput(file);
@@ -186,7 +186,7 @@ static struct userptr_pins *userptr_pin(struct drm_i915_gem_object *obj)
 	struct file *file;
 	pgoff_t index;
 
-	file = find_file(obj, &index);
+	file = find_file(obj, true, &index);
 	if (IS_ERR(file))
 		return ERR_CAST(file);
 	if (file) {

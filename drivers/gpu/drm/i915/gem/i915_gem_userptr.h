@@ -52,7 +52,8 @@ struct userptr_pins *userptr_pin_file(struct workqueue_struct *wq,
 				      u32 nr_pages);
 bool userptr_in_file(const struct memfd_pins *pages);
 struct file *userptr_find_file(struct mm_struct *mm, unsigned long start,
-			       unsigned long size, bool write, pgoff_t *index);
+			       unsigned long size, bool write, bool keys,
+			       pgoff_t *index);
 
 #ifdef CONFIG_MMU_NOTIFIER
 int i915_gem_prime_handle_to_fd(struct drm_device *dev, struct drm_file *file,

@@ -32,7 +32,7 @@ static struct dma_buf *make_dmabuf(struct drm_i915_gem_object *obj, u32 flags)
 		return ERR_PTR(-EINVAL);
 
 	file = userptr_find_file(current->mm, obj->userptr.ptr, obj->base.size,
-				 true, &index);
+				 true, true, &index);
 	if (IS_ERR(file))
 		return ERR_CAST(file);
 	if (!file)

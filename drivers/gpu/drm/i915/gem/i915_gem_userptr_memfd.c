@@ -15,7 +15,7 @@
 
 #include "i915_gem_userptr.h"
 
-/* Kernels without it have no guards in files, either. */
+/* Of Debian's kernels, those without it have no guards in files, either. */
 #ifndef VM_MAYBE_GUARD
 #define VM_MAYBE_GUARD	0
 #endif
@@ -33,9 +33,6 @@ static bool is_plain_mapping(struct vm_area_struct *vma, unsigned long end,
 	/* Of guards (MADV_GUARD_INSTALL) only the page table says where they are. */
 	if (vma->vm_flags & (VM_PFNMAP | VM_MIXEDMAP | VM_IO | VM_MAYBE_GUARD))
 		return false;
-	/* A protection key may be in the way. */
-	if (!arch_vma_access_permitted(vma, write, false, false))
-		return false;
 	/* A hole is not filled before user space has been asked. */
 	if (userfaultfd_armed(vma))
 		return false;
@@ -48,6 +45,7 @@ static bool is_plain_mapping(struct vm_area_struct *vma, unsigned long end,
  * @start: user address, page-aligned
  * @size: length in bytes, page-aligned
  * @write: whether the memory is going to be written to
+ * @keys: whether a protection key that the calling thread has not may be in the way
  * @index: where to put the page index of @start in the file
  *
  * The range has to lie in one shared mapping of a file on shmem or hugetlbfs that
@@ -59,7 +57,8 @@ static bool is_plain_mapping(struct vm_area_struct *vma, unsigned long end,
  * for a fatal signal.
  */
 struct file *userptr_find_file(struct mm_struct *mm, unsigned long start,
-			       unsigned long size, bool write, pgoff_t *index)
+			       unsigned long size, bool write, bool keys,
+			       pgoff_t *index)
 {
 	struct vm_area_struct *vma;
 	struct file *file = NULL;
@@ -67,7 +66,8 @@ struct file *userptr_find_file(struct mm_struct *mm, unsigned long start,
 	if (mmap_read_lock_killable(mm))
 		return ERR_PTR(-EINTR);
 	vma = vma_lookup(mm, start);
-	if (vma && is_plain_mapping(vma, start + size, write)) {
+	if (vma && is_plain_mapping(vma, start + size, write) &&
+	    (!keys || arch_vma_access_permitted(vma, write, false, false))) {
 		file = get_file(vma->vm_file);
 		*index = vma->vm_pgoff + ((start - vma->vm_start) >> PAGE_SHIFT);
 	}
