@@ -40,8 +40,8 @@ HALTED = b"pinfold: all of its CPUs wait for an interrupt\n"
 KERNELS = {"6.1": "6.1", "6.12": "6.12", "7.x": "7", "7.2": "7"}
 # Those that are built here; in one, ours is built in.
 OWN_KERNELS = ("debug", "intree", "mainline", "series", "kcsan")
-SERIES = [f"series-{int(patch[:4])}" for patch in sorted(os.listdir("series"))
-          if patch.endswith(".patch") and not patch.startswith("0000")]
+SERIES = [f"series-{int(os.path.basename(patch)[:4])}"
+          for patch in sorted(glob.glob("series/[0-9][0-9][0-9][0-9]-*.patch"))[1:]]
 # Kernels of another architecture come with a root of their own.
 ARM64_KERNELS = ("arm64", "arm64-16k")
 MODULES = ("mm/memfd_pin.ko", "mm/mempinfd.ko", "mm/pin_test.ko",
