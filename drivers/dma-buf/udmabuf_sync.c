@@ -176,7 +176,7 @@ struct sg_table *udmabuf_sync_map(struct udmabuf_sync *sync,
 				  const struct udmabuf_mapping *map)
 {
 	enum dma_data_direction dir = DMA_BIDIRECTIONAL;
-	struct sg_table *lent = NULL;
+	struct sg_table *lent;
 
 	mutex_lock(&sync->lock);
 	if (asked == DMA_TO_DEVICE && !a->maps[DMA_BIDIRECTIONAL].sgt)

@@ -38,7 +38,8 @@ struct udmabuf_sync {
  * struct udmabuf_mapping - the buffer as it is mapped for a device
  * @sgt: what is synced, and at last unmapped; NULL: it is not mapped
  * @lent: what the importer has, which may change it (RDMA lets it begin within the first
- *	segment, rockchip maps it once more); the same as @sgt where there is nothing to sync
+ *	segment, and puts that back; rockchip maps it once more, and for the last time); the
+ *	same as @sgt where there is nothing to sync
  */
 struct udmabuf_mapping {
 	struct sg_table *sgt;

@@ -227,12 +227,15 @@ static pid_t start_create(int dev, int memfd, char *mem)
 
 static void test_killed_early(int dev)
 {
-	int memfd = sealed_memfd(SHMEM, SIZE), status;
-	char *others = anon(pages(MANY)), *mem = map_fd(memfd, SIZE);
 	int64_t pins = pins_held();
+	int memfd, status;
+	char *others, *mem;
 	pid_t child;
 
 	require_uffd();
+	memfd = sealed_memfd(SHMEM, SIZE);
+	mem = map_fd(memfd, SIZE);
+	others = anon(pages(MANY));
 	for (size_t i = 0; i < MANY; i += 2)
 		igt_assert_eq(mprotect(others + pages(i), page_size(), PROT_NONE), 0);
 	for (int round = 0; round < KILL_ROUNDS; round++) {

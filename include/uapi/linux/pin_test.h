@@ -169,7 +169,7 @@ struct pin_test_bench {
  * with 28 bits of address, which reads and writes by itself, 4096 bytes in 200 ms.
  * With PIN_TEST_TRIM its driver does what that of RDMA does for a range: as long as it is
  * mapped, the table of the exporter says that the device's first segment begins a page later,
- * unless it has no other.
+ * unless that is its only page.
  * PIN_TEST_DETACH unmaps, detaches and removes it; where the argument points to, it
  * writes the nanoseconds that the first two took, as a __u64.
  *
