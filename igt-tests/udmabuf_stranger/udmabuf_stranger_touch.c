@@ -204,8 +204,8 @@ static void test_userfaultfd_kill(int dev)
  * Who is killed while looking for the mapping has not found that there is none: nothing is
  * put where a page is still to come. There are many others to be looked at.
  */
-#define MANY		20000
-#define KILL_ROUNDS	30
+#define MANY		6000
+#define KILL_ROUNDS	20
 
 /* The child is about to ask, and has a mapping that userfaultfd looks after. */
 static pid_t start_create(int dev, int memfd, char *mem)
